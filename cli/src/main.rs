@@ -1,0 +1,2 @@
+//! mesh-policy.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Istio resources in, Envoy configuration out.

@@ -1,0 +1,1 @@
+//! Tests against a real Envoy, and the demo.

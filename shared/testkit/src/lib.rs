@@ -1,0 +1,1 @@
+//! Corpus loader, generators and naive models for the tests.
