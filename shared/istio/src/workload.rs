@@ -1,0 +1,93 @@
+//! The plugin configuration of a filter: resources, and the workload that enforces them.
+
+use crate::decode::{Context, DecodeField, wire};
+use crate::node::Node;
+use crate::path::Path;
+use crate::problem::{ProblemKind, Problems};
+use crate::resource::{Resource, read_items};
+use std::collections::BTreeMap;
+
+wire! {
+    /// The proxy that enforces: what Istio takes from the pod.
+    pub struct Workload {
+        /// Its namespace.
+        "namespace" => namespace: Option<String>,
+        /// Its labels.
+        "labels" => labels: Option<BTreeMap<String, String>>,
+        /// Its service account.
+        "serviceAccount" => service_account: Option<String>,
+        /// The gateways it carries out, `namespace/name`, or `mesh`.
+        "gateways" => gateways: Vec<String>,
+        /// The port that its listener serves, as the Gateway or the service numbers it.
+        "port" => port: Option<u32>,
+        /// Its trust domain.
+        "trustDomain" => trust_domain: Option<String>,
+        /// Former and foreign names of its trust domain.
+        "trustDomainAliases" => trust_domain_aliases: Vec<String>,
+        /// The namespace whose policies hold everywhere.
+        "rootNamespace" => root_namespace: Option<String>,
+    }
+}
+
+/// A filter's configuration, read but not compiled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginConfig {
+    /// All resources, also of kinds that a given filter does not enforce.
+    pub resources: Vec<Resource>,
+    /// The workload, where the configuration names one.
+    pub workload: Option<Workload>,
+}
+
+impl PluginConfig {
+    /// Reads the JSON of a plugin configuration.
+    ///
+    /// # Errors
+    /// All problems of the text: syntax, unknown fields, wrong types, unknown kinds.
+    pub fn from_json(text: &[u8]) -> Result<Self, Problems> {
+        let mut problems = Problems::new();
+        if text.iter().all(u8::is_ascii_whitespace) {
+            problems
+                .error(Path::root(), ProblemKind::Missing, "the plugin configuration is empty")
+                .help("give it the resources as JSON: {\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [...]}");
+            return Err(problems);
+        }
+        let node = match Node::from_json(text) {
+            Ok(node) => node,
+            Err(error) => {
+                let problem = problems.error(Path::root(), ProblemKind::Syntax, format!("not JSON: {error}"));
+                // A google.protobuf.Struct reaches a filter in protobuf's wire format: field 1, length-delimited.
+                if text.first() == Some(&0x0a) {
+                    problem.help("this looks like a google.protobuf.Struct; wrap the JSON text in a google.protobuf.StringValue");
+                }
+                return Err(problems);
+            }
+        };
+        let mut cx = Context::new();
+        let config = Self::read(&node, &mut cx);
+        let problems = cx.into_problems();
+        if problems.has_errors() { Err(problems) } else { Ok(config) }
+    }
+
+    fn read(node: &Node, cx: &mut Context) -> Self {
+        const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "items", "workload"];
+        let Some(fields) = cx.open(node, KNOWN) else { return Self::default() };
+        match fields.get(1).and_then(Node::as_str) {
+            Some(kind) if kind.ends_with("List") => {}
+            _ => {
+                cx.in_field("kind", |cx| {
+                    cx.error(
+                        ProblemKind::InvalidValue,
+                        "expected `List`: a plugin configuration is a list of resources",
+                    )
+                    .help("put the resource into `items`");
+                });
+                cx.close();
+                return Self::default();
+            }
+        }
+        let resources = read_items(fields.get(3), cx);
+        let workload = DecodeField::decode_field(fields.get(4), "workload", cx);
+        cx.close();
+        Self { resources, workload }
+    }
+}
