@@ -1,1 +1,9 @@
 //! Compiled mesh policy and its evaluators: pure, no Envoy, no clock, no randomness of its own.
+
+pub mod authz;
+pub mod control;
+pub mod effect;
+pub mod host_name;
+pub mod proxy;
+pub mod request;
+pub mod route;

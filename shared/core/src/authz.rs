@@ -1,0 +1,1 @@
+//! Who may do what: AuthorizationPolicies compiled and evaluated.

@@ -1,0 +1,66 @@
+//! The headers by which the filters tell Envoy's router what to do: the contract between filters and compiled configuration.
+//!
+//! A client's own copies never count and never reach the upstream: the filters drop them from every request, and the
+//! compiled clusters drop what the filters set before the request leaves.
+
+/// All control headers of this project begin with this.
+pub const PREFIX: &str = "x-mesh-policy-";
+
+/// The cluster that the catch-all route forwards to (`cluster_header`).
+pub const CLUSTER: &str = "x-mesh-policy-cluster";
+
+/// Present when the matched rule has a retry policy of its own: selects the route without Istio's default retries.
+/// Its value says whether hosts already tried are avoided: [`RETRIES_AVOID_HOSTS`] or [`RETRIES_ANY_HOST`].
+pub const RETRIES: &str = "x-mesh-policy-retries";
+
+/// See [`RETRIES`].
+pub const RETRIES_AVOID_HOSTS: &str = "avoid-previous-hosts";
+
+/// See [`RETRIES`].
+pub const RETRIES_ANY_HOST: &str = "any-host";
+
+/// How many mirrors one rule can have: each takes a header and a policy in the compiled route.
+pub const MAX_MIRRORS: usize = 4;
+
+/// The clusters that get a copy (`request_mirror_policies[i].cluster_header`).
+pub const MIRRORS: [&str; MAX_MIRRORS] =
+    ["x-mesh-policy-mirror-0", "x-mesh-policy-mirror-1", "x-mesh-policy-mirror-2", "x-mesh-policy-mirror-3"];
+
+/// Every header of ours, for the place that removes them behind Envoy's router.
+pub const ALL: [&str; 2 + MAX_MIRRORS] = [
+    CLUSTER,
+    RETRIES,
+    "x-mesh-policy-mirror-0",
+    "x-mesh-policy-mirror-1",
+    "x-mesh-policy-mirror-2",
+    "x-mesh-policy-mirror-3",
+];
+
+/// Headers by which Envoy's router takes orders from whoever sends them.
+pub const ENVOY_ORDERS: &[&str] = &[
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-max-retries",
+    "x-envoy-original-path",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-alt-stat-name",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-alt-response",
+    "x-envoy-upstream-rq-timeout-ms",
+    "x-envoy-upstream-stream-duration-ms",
+];
+
+/// Whether a request header is an order that only a filter may give.
+#[must_use]
+pub fn is_control_header(name: &[u8]) -> bool {
+    name.starts_with(PREFIX.as_bytes())
+        || (name.starts_with(b"x-envoy-") && ENVOY_ORDERS.iter().any(|order| order.as_bytes() == name))
+}
+
+/// The filter state under which the first filter that matches a request publishes its choice for the later ones.
+pub const ROUTE_FILTER_STATE: &str = "mesh_policy.route";
+
+/// The filter state under which the denial's reason is published for access logs.
+pub const AUTHZ_FILTER_STATE: &str = "mesh_policy.authz";
