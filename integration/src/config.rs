@@ -1,0 +1,140 @@
+//! Envoy configuration in small pieces, for tests that need a little of it.
+//!
+//! Everything binds and connects to loopback addresses only. Listeners bind port 0: ask
+//! [`Envoy::listener`](crate::envoy::Envoy::listener) for the address they got.
+
+use std::{net::SocketAddr, path::Path};
+
+use serde_json::{Value, json};
+
+const HTTP: &str = "type.googleapis.com/envoy.extensions.filters.http";
+const NETWORK: &str = "type.googleapis.com/envoy.extensions.filters.network";
+
+/// A static bootstrap.
+pub fn bootstrap(listeners: &[Value], clusters: &[Value]) -> Value {
+    json!({ "static_resources": { "listeners": listeners, "clusters": clusters } })
+}
+
+/// An HTTP listener on a free loopback port: these filters, then the router.
+pub fn listener(name: &str, filters: &[Value], routes: &Value) -> Value {
+    listener_with(name, filters, routes, &json!({}))
+}
+
+/// Like [`listener`], with fields of the connection manager added or replaced, for example
+/// `{"use_remote_address": true}`.
+pub fn listener_with(name: &str, filters: &[Value], routes: &Value, manager: &Value) -> Value {
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": format!("{HTTP}.router.v3.Router") },
+    });
+    let filters: Vec<Value> = filters.iter().cloned().chain([router]).collect();
+    let mut config = json!({
+        "@type": format!("{NETWORK}.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": name,
+        "route_config": routes,
+        "http_filters": filters,
+    });
+    merge(&mut config, manager);
+    json!({
+        "name": name,
+        "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
+        "filter_chains": [{
+            "filters": [{ "name": "envoy.filters.network.http_connection_manager", "typed_config": config }],
+        }],
+    })
+}
+
+/// Routes for every host.
+pub fn routes(routes: &[Value]) -> Value {
+    json!({ "virtual_hosts": [{ "name": "all", "domains": ["*"], "routes": routes }] })
+}
+
+/// One route: everything to this cluster.
+pub fn route_to(cluster: &str) -> Value {
+    routes(&[json!({ "match": { "prefix": "/" }, "route": { "cluster": cluster } })])
+}
+
+/// A route that Envoy answers itself.
+pub fn direct_response(prefix: &str, status: u16, body: &str) -> Value {
+    json!({
+        "match": { "prefix": prefix },
+        "direct_response": { "status": status, "body": { "inline_string": body } },
+    })
+}
+
+/// A cluster of these addresses, HTTP/1.1.
+pub fn cluster(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let endpoints: Vec<Value> =
+        endpoints.iter().map(|at| json!({ "endpoint": { "address": address(*at) } })).collect();
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "2s",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": endpoints }] },
+    })
+}
+
+/// Like [`cluster`], HTTP/2.
+pub fn cluster_http2(name: &str, endpoints: &[SocketAddr]) -> Value {
+    let mut cluster = cluster(name, endpoints);
+    let options = json!({ "typed_extension_protocol_options": {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        },
+    }});
+    merge(&mut cluster, &options);
+    cluster
+}
+
+/// A Wasm filter from a file, configured by this JSON text, failing closed.
+pub fn wasm_filter(name: &str, module: &Path, configuration: &str) -> Value {
+    json!({
+        "name": name,
+        "typed_config": {
+            "@type": format!("{HTTP}.wasm.v3.Wasm"),
+            "config": {
+                "name": name,
+                "root_id": name,
+                "configuration": {
+                    "@type": "type.googleapis.com/google.protobuf.StringValue",
+                    "value": configuration,
+                },
+                "vm_config": {
+                    "vm_id": name,
+                    "runtime": "envoy.wasm.runtime.v8",
+                    "code": { "local": { "filename": module } },
+                },
+            },
+        },
+    })
+}
+
+/// A socket address.
+pub fn address(address: SocketAddr) -> Value {
+    json!({ "socket_address": { "address": address.ip().to_string(), "port_value": address.port() } })
+}
+
+/// Puts the fields of `from` into `into`, objects into objects.
+pub fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn merging_replaces_values_and_lists_but_keeps_what_is_not_named() {
+        let mut into = json!({ "a": { "b": 1, "c": [1, 2] }, "d": true });
+        merge(&mut into, &json!({ "a": { "c": [3], "e": null } }));
+        assert_eq!(into, json!({ "a": { "b": 1, "c": [3], "e": null }, "d": true }));
+    }
+}
