@@ -64,3 +64,11 @@ pub const ROUTE_FILTER_STATE: &str = "mesh_policy.route";
 
 /// The filter state under which the denial's reason is published for access logs.
 pub const AUTHZ_FILTER_STATE: &str = "mesh_policy.authz";
+
+/// The filter state in which the compiled listener hands the filters the direct peer's address, without port: a Wasm filter
+/// can only ask Envoy for the address that forwarding headers may have replaced.
+pub const DIRECT_REMOTE_IP_FILTER_STATE: &str = "mesh_policy.direct_remote_ip";
+
+/// The filter state in which the compiled listener hands the filters all URI SANs of the peer's certificate, separated by
+/// `,`: a Wasm filter can only ask Envoy for the first one.
+pub const PEER_URI_SANS_FILTER_STATE: &str = "mesh_policy.peer_uri_sans";
