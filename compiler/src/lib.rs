@@ -1,1 +1,24 @@
 //! Istio resources in, Envoy configuration out.
+//!
+//! ```text
+//! files, folders, stdin --Sources::load--> resources with positions      Findings for what cannot be read
+//! Sources --check--> everything that is wrong, in one pass
+//! Sources + ProxyChoice --compile--> one proxy's Envoy bootstrap
+//! Sources + ProxyChoice --plugin_config--> the JSON of one filter
+//! ```
+//!
+//! What cannot be expressed is refused with a code and a position; nothing is dropped silently.
+
+pub mod check;
+pub mod compile;
+pub mod finding;
+pub mod options;
+pub mod plugin;
+pub mod source;
+
+pub use check::check;
+pub use compile::{CompiledListener, CompiledProxy, compile};
+pub use finding::{Finding, Refusal};
+pub use options::{AccessLog, Modules, Options, PathNormalization, ProxyChoice, WorkloadChoice};
+pub use plugin::{EnforcedListener, enforced, plugin_config};
+pub use source::{LoadError, Sources};

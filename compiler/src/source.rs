@@ -1,0 +1,418 @@
+//! Files, folders and standard input as resources, each problem with a way back to its line.
+
+mod yaml;
+
+use crate::finding::Finding;
+use mesh_policy_istio::decode::Context;
+use mesh_policy_istio::node::{Node, Position, Value};
+use mesh_policy_istio::path::{Path, Segment};
+use mesh_policy_istio::problem::{Problem, ProblemKind, Problems, Severity};
+use mesh_policy_istio::resource::{self, Resource};
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path as FilePath, PathBuf};
+
+/// The name of standard input in findings.
+pub const STDIN: &str = "<stdin>";
+
+/// The first step of every resource's path; the second is its number among all that was read.
+const ROOT: &str = "documents";
+
+/// An input that could not be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The system refused.
+    #[error("cannot read `{}`: {source}", .path.display())]
+    Unreadable {
+        /// What was to be read.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A folder without any file that could hold resources.
+    #[error("no *.yaml, *.yml or *.json file in `{}`", .0.display())]
+    EmptyFolder(PathBuf),
+}
+
+/// Everything that was read, also what is wrong.
+#[derive(Debug, Default)]
+pub struct Sources {
+    files: Vec<File>,
+    documents: Vec<Document>,
+    resources: Vec<Resource>,
+    findings: Vec<Finding>,
+}
+
+#[derive(Debug)]
+struct File {
+    name: String,
+    /// Numbers and booleans as they were written.
+    written: BTreeMap<Position, String>,
+}
+
+/// One resource as it was written: a document, or an entry of a List.
+#[derive(Debug)]
+struct Document {
+    file: usize,
+    node: Node,
+    /// `VirtualService shop/customers`, as far as it could be read.
+    label: Option<String>,
+}
+
+impl Sources {
+    /// Reads files, folders (all `*.yaml`, `*.yml` and `*.json` below them, sorted) and, for `-`, `stdin`.
+    ///
+    /// What is wrong inside the texts is no error here but a finding.
+    ///
+    /// # Errors
+    /// An input that does not exist or cannot be read, or a folder without resources.
+    pub fn load<P: AsRef<FilePath>>(inputs: &[P], stdin: &mut dyn Read) -> Result<Self, LoadError> {
+        let mut sources = Self::default();
+        for input in inputs {
+            let input = input.as_ref();
+            let unreadable = |source| LoadError::Unreadable { path: input.to_owned(), source };
+            if input == FilePath::new("-") {
+                let mut bytes = Vec::new();
+                stdin.read_to_end(&mut bytes).map_err(unreadable)?;
+                sources.add_bytes(STDIN, bytes);
+                continue;
+            }
+            let files = if std::fs::metadata(input).map_err(unreadable)?.is_dir() {
+                let mut files = Vec::new();
+                collect(input, &mut files)?;
+                if files.is_empty() {
+                    return Err(LoadError::EmptyFolder(input.to_owned()));
+                }
+                files
+            } else {
+                vec![input.to_owned()]
+            };
+            for path in files {
+                let bytes = std::fs::read(&path)
+                    .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+                sources.add_bytes(&path.display().to_string(), bytes);
+            }
+        }
+        sources.report_duplicates();
+        Ok(sources)
+    }
+
+    /// Reads one text.
+    #[must_use]
+    pub fn from_text(name: &str, text: &str) -> Self {
+        let mut sources = Self::default();
+        sources.add_text(name, text);
+        sources.report_duplicates();
+        sources
+    }
+
+    /// The resources that could be read, in the order of the input.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// What is wrong with the texts: not YAML, unknown fields, wrong types, duplicate resources.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The names of the files, in the order in which they were read.
+    pub fn file_names(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|file| file.name.as_str())
+    }
+
+    /// The resource as it was written.
+    #[must_use]
+    pub fn written(&self, resource: &Resource) -> Option<&Node> {
+        self.document(&resource.path).map(|document| &document.node)
+    }
+
+    /// Where a resource stands: `shop.yaml:7`.
+    #[must_use]
+    pub fn place(&self, resource: &Resource) -> String {
+        let Some(document) = self.document(&resource.path) else { return String::new() };
+        let name = self.files.get(document.file).map_or("", |file| file.name.as_str());
+        match document.node.position {
+            Some(position) => format!("{name}:{}", position.line),
+            None => name.to_owned(),
+        }
+    }
+
+    /// Gives a problem of one of these resources its file, line and resource.
+    #[must_use]
+    pub fn finding(&self, problem: &Problem) -> Finding {
+        let Some(document) = self.document(&problem.path) else {
+            return Finding {
+                file: String::new(),
+                line: None,
+                column: None,
+                resource: None,
+                path: problem.path.to_string(),
+                severity: problem.severity,
+                code: problem.kind.code(),
+                message: self.relative(&problem.message, None),
+                help: problem.help.clone(),
+            };
+        };
+        let path = problem.path.below(2);
+        let mut finding = self.located(document.file, &document.node, &path, problem);
+        finding.resource = document.label.clone();
+        finding.message = self.relative(&problem.message, number(&problem.path));
+        finding.help = finding.help.map(|help| self.relative(&help, number(&problem.path)));
+        finding
+    }
+
+    /// [`Sources::finding`] for each, in the order of the input.
+    #[must_use]
+    pub fn findings_of(&self, problems: &Problems) -> Vec<Finding> {
+        problems.iter().map(|problem| self.finding(problem)).collect()
+    }
+
+    fn document(&self, path: &Path) -> Option<&Document> {
+        self.documents.get(number(path)?)
+    }
+
+    fn located(&self, file: usize, node: &Node, path: &Path, problem: &Problem) -> Finding {
+        let position = node.locate(path);
+        let file = self.files.get(file);
+        let mut help = problem.help.clone();
+        // `version: 1.10` must not be answered with `quote it: "1.1"`.
+        if problem.kind == ProblemKind::WrongType
+            && help.as_ref().is_some_and(|help| help.starts_with("quote it"))
+            && let Some(at) = value_at(node, path).and_then(|value| value.position)
+            && let Some(text) = file.and_then(|file| file.written.get(&at))
+        {
+            help = Some(format!("quote it: \"{text}\""));
+        }
+        Finding {
+            file: file.map(|file| file.name.clone()).unwrap_or_default(),
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+            resource: None,
+            path: path.to_string(),
+            severity: problem.severity,
+            code: problem.kind.code(),
+            message: problem.message.clone(),
+            help,
+        }
+    }
+
+    /// Replaces paths from the common root by what a reader knows: the field, behind the resource if it is another one.
+    fn relative(&self, text: &str, own: Option<usize>) -> String {
+        let mark = format!("{ROOT}[");
+        let mut result = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once(&mark) {
+            result.push_str(before);
+            let number = behind.split_once(']').and_then(|(n, tail)| Some((n.parse::<usize>().ok()?, tail)));
+            let Some((n, tail)) = number else {
+                result.push_str(&mark);
+                rest = behind;
+                continue;
+            };
+            if Some(n) == own {
+                rest = tail.strip_prefix('.').unwrap_or(tail);
+                continue;
+            }
+            if let Some(label) = self.documents.get(n).and_then(|document| document.label.as_deref()) {
+                result.push_str(label);
+            }
+            match tail.strip_prefix('.') {
+                Some(tail) => {
+                    result.push(' ');
+                    rest = tail;
+                }
+                None => rest = tail,
+            }
+        }
+        result.push_str(rest);
+        result
+    }
+
+    fn add_bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        match String::from_utf8(bytes) {
+            Ok(text) => self.add_text(name, &text),
+            Err(error) => {
+                let valid = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
+                let line = valid.filter(|byte| **byte == b'\n').count() + 1;
+                let position = Position { line: u32::try_from(line).unwrap_or(u32::MAX), column: 1 };
+                self.syntax(name, position, "not UTF-8".to_owned(), None);
+            }
+        }
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let is_json = FilePath::new(name).extension().is_some_and(|extension| extension == "json");
+        // The YAML reader gives positions, but takes more than JSON.
+        let json = if is_json {
+            match Node::from_json(text.as_bytes()) {
+                Ok(node) => Some(node),
+                Err(error) => {
+                    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+                    let position = Position { line: count(error.line()), column: count(error.column()) };
+                    self.syntax(name, position, format!("not JSON: {error}"), None);
+                    return;
+                }
+            }
+        } else {
+            None
+        };
+        let documents = match (yaml::read(text), json) {
+            (Ok(documents), _) => documents,
+            // JSON's escapes for surrogate pairs are no YAML.
+            (Err(_), Some(node)) => yaml::Documents { nodes: vec![node], written: BTreeMap::new() },
+            (Err(error), None) => {
+                self.syntax(name, error.position, error.message, error.help);
+                return;
+            }
+        };
+        let file = self.files.len();
+        self.files.push(File { name: name.to_owned(), written: documents.written });
+        for node in documents.nodes {
+            self.add_document(file, node);
+        }
+    }
+
+    fn syntax(&mut self, name: &str, position: Position, message: String, help: Option<String>) {
+        self.files.push(File { name: name.to_owned(), written: BTreeMap::new() });
+        self.findings.push(Finding {
+            file: name.to_owned(),
+            line: Some(position.line),
+            column: Some(position.column),
+            resource: None,
+            path: String::new(),
+            severity: Severity::Error,
+            code: ProblemKind::Syntax.code(),
+            message,
+            help,
+        });
+    }
+
+    /// One resource, or a List, whose entries are resources of their own.
+    fn add_document(&mut self, file: usize, node: Node) {
+        let is_list = node.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
+        if !is_list {
+            self.add_resource(file, node);
+            return;
+        }
+        let mut cx = Context::new();
+        let entries = match cx.open(&node, &["apiVersion", "kind", "metadata", "items"]) {
+            Some(fields) => fields.get(3),
+            None => None,
+        };
+        match entries.map(|node| &node.value) {
+            Some(Value::List(_)) => {}
+            Some(Value::Null) | None => {
+                cx.in_field("items", |cx| {
+                    cx.error(ProblemKind::Missing, "missing: a list has `items`");
+                });
+            }
+            Some(_) => {
+                if let Some(entries) = entries {
+                    cx.in_field("items", |cx| cx.wrong_type("a list", entries));
+                }
+            }
+        }
+        for problem in cx.into_problems() {
+            let finding = self.located(file, &node, &problem.path.clone(), &problem);
+            self.findings.push(finding);
+        }
+        for entry in entries.map(Node::entries).unwrap_or_default() {
+            self.add_resource(file, entry.clone());
+        }
+    }
+
+    fn add_resource(&mut self, file: usize, node: Node) {
+        let number = self.documents.len();
+        let mut cx = Context::new();
+        let read = resource::read(&node, &mut cx);
+        let label = read.first().map(ToString::to_string).or_else(|| label(&node));
+        for problem in cx.into_problems() {
+            let mut finding = self.located(file, &node, &problem.path.clone(), &problem);
+            finding.resource.clone_from(&label);
+            self.findings.push(finding);
+        }
+        for mut resource in read {
+            resource.path = Path::root().field(ROOT).index(number);
+            self.resources.push(resource);
+        }
+        self.documents.push(Document { file, node, label });
+    }
+
+    /// In a cluster the second of two resources would replace the first; between files nobody knows which is meant.
+    fn report_duplicates(&mut self) {
+        let mut seen: BTreeMap<String, &Resource> = BTreeMap::new();
+        let mut problems = Problems::new();
+        for resource in &self.resources {
+            let key = resource.to_string();
+            if let Some(first) = seen.get(&key) {
+                problems.error(
+                    resource.path.field("metadata").field("name"),
+                    ProblemKind::Conflict,
+                    format!("{key} is defined twice: here and at {}", self.place(first)),
+                );
+            } else {
+                seen.insert(key, resource);
+            }
+        }
+        let findings = self.findings_of(&problems);
+        self.findings.extend(findings);
+    }
+}
+
+/// Which document a path leads into.
+fn number(path: &Path) -> Option<usize> {
+    match path.segments() {
+        [Segment::Field(root), Segment::Index(number), ..] if root == ROOT => Some(*number),
+        _ => None,
+    }
+}
+
+/// Kind and name of what could not be read as a resource.
+fn label(node: &Node) -> Option<String> {
+    let kind = node.get("kind").and_then(Node::as_str)?;
+    let metadata = node.get("metadata")?;
+    let name = metadata.get("name").and_then(Node::as_str)?;
+    let namespace = metadata.get("namespace").and_then(Node::as_str).unwrap_or(resource::DEFAULT_NAMESPACE);
+    Some(format!("{kind} {namespace}/{name}"))
+}
+
+fn value_at<'n>(node: &'n Node, path: &Path) -> Option<&'n Node> {
+    path.segments().iter().try_fold(node, |node, segment| match segment {
+        Segment::Index(index) => node.entries().get(*index),
+        Segment::Field(name) => node.get(name),
+    })
+}
+
+/// All files below `folder` that can hold resources, sorted; hidden ones are left out.
+fn collect(folder: &FilePath, files: &mut Vec<PathBuf>) -> Result<(), LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: folder.to_owned(), source };
+    let mut entries = std::fs::read_dir(folder)
+        .and_then(|entries| {
+            entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()
+        })
+        .map_err(unreadable)?;
+    entries.sort();
+    for path in entries {
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if hidden {
+            continue;
+        }
+        // A link into a folder is not followed: it may lead back up.
+        let metadata = std::fs::symlink_metadata(&path)
+            .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+        let holds = path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json");
+        if metadata.is_dir() {
+            collect(&path, files)?;
+        } else if holds {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
