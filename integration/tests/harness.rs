@@ -258,9 +258,12 @@ fn holds_an_envoy_until_killed() {
 
 #[test]
 fn envoy_ends_even_when_the_test_that_owns_it_is_killed() {
+    // What a killed process leaves behind goes with this folder.
+    let folder = tempfile::tempdir().unwrap();
     let mut holder = Command::new(env::current_exe().unwrap())
         .args(["--exact", "holds_an_envoy_until_killed", "--nocapture"])
         .env("HOLD_AN_ENVOY", "1")
+        .env("TMPDIR", folder.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
