@@ -1,0 +1,133 @@
+//! What an evaluation ends with.
+
+use super::observe::Unmet;
+use crate::effect::LocalReply;
+use mesh_policy_istio::authorization_policy::Action;
+use std::fmt;
+use std::sync::Arc;
+
+/// The name of a policy, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyId {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What a match does.
+    pub action: Action,
+    /// Evaluated, never enforced.
+    pub dry_run: bool,
+}
+
+/// One rule of one policy. Printed under the name that Istio gives it in Envoy: `ns[x]-policy[y]-rule[n]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleId {
+    pub(super) policy: Arc<PolicyId>,
+    pub(super) index: usize,
+}
+
+impl RuleId {
+    /// The policy it belongs to.
+    #[must_use]
+    pub fn policy(&self) -> &PolicyId {
+        &self.policy
+    }
+
+    /// Its index in `rules`.
+    #[must_use]
+    pub const fn index(&self) -> usize {
+        self.index
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ns[{}]-policy[{}]-rule[{}]", self.policy.namespace, self.policy.name, self.index)
+    }
+}
+
+/// The decision about one request, and what was recorded beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict<'p> {
+    allowed: bool,
+    determining: Option<&'p RuleId>,
+    pub(super) audited: Option<&'p RuleId>,
+    pub(super) shadow_deny: Option<Shadow<'p>>,
+    pub(super) shadow_allow: Option<Shadow<'p>>,
+}
+
+/// What the dry-run policies of one action would have decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shadow<'p> {
+    /// Whether the request would have passed.
+    pub allowed: bool,
+    /// The rule that matched.
+    pub rule: Option<&'p RuleId>,
+}
+
+/// The ALLOW rule that lacked least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NearestMiss<'p> {
+    /// The rule.
+    pub rule: &'p RuleId,
+    /// What it lacked; of several `from` or `to`, the one that lacked least.
+    pub unmet: Vec<Unmet>,
+}
+
+impl<'p> Verdict<'p> {
+    pub(super) const fn allowed(by: Option<&'p RuleId>) -> Self {
+        Self { allowed: true, determining: by, audited: None, shadow_deny: None, shadow_allow: None }
+    }
+
+    pub(super) const fn denied(by: Option<&'p RuleId>) -> Self {
+        Self { allowed: false, determining: by, audited: None, shadow_deny: None, shadow_allow: None }
+    }
+
+    /// Whether the request may pass.
+    #[must_use]
+    pub const fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
+    /// The rule that decided: first by the bytes of its name among those that match. `None` for a request denied because no
+    /// ALLOW rule matched, and for one allowed because there are none.
+    #[must_use]
+    pub const fn determining(&self) -> Option<&'p RuleId> {
+        self.determining
+    }
+
+    /// The first AUDIT rule that matched.
+    #[must_use]
+    pub const fn audited(&self) -> Option<&'p RuleId> {
+        self.audited
+    }
+
+    /// What the dry-run DENY policies would have done; `None` when there are none.
+    #[must_use]
+    pub const fn shadow_deny(&self) -> Option<Shadow<'p>> {
+        self.shadow_deny
+    }
+
+    /// What the dry-run ALLOW policies would have done; `None` when there are none.
+    #[must_use]
+    pub const fn shadow_allow(&self) -> Option<Shadow<'p>> {
+        self.shadow_allow
+    }
+
+    /// The answer to a denied request, in the words of Envoy's RBAC filter.
+    #[must_use]
+    pub fn local_reply(&self) -> Option<LocalReply> {
+        const PERMISSION_DENIED: u32 = 7;
+        if self.allowed {
+            return None;
+        }
+        let name = self.determining.map_or_else(|| "none".to_owned(), ToString::to_string);
+        Some(LocalReply {
+            status: 403,
+            headers: vec![("content-type".to_owned(), b"text/plain".to_vec())],
+            body: b"RBAC: access denied".to_vec(),
+            grpc_status: Some(PERMISSION_DENIED),
+            details: format!("rbac_access_denied_matched_policy[{}]", name.replace(char::is_whitespace, "_")),
+        })
+    }
+}
