@@ -269,6 +269,7 @@ fn edit_distance(a: &[u8], b: &[u8]) -> usize {
 /// Declares a struct of the wire model and how it is read: `"jsonName" => field: Type`.
 ///
 /// Absent and `null` fields give `None`, an empty list or an empty map.
+#[macro_export]
 macro_rules! wire {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $json:literal => $field:ident: $type:ty,)* }) => {
         $(#[$meta])*
@@ -292,7 +293,7 @@ macro_rules! wire {
         }
     };
 }
-pub(crate) use wire;
+pub use wire;
 
 /// Declares an enum of the wire model, read by proto name or number: `"NAME" = number => Variant`.
 macro_rules! wire_enum {

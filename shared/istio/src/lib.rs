@@ -16,3 +16,5 @@ pub mod resource;
 pub mod service_entry;
 pub mod virtual_service;
 pub mod workload;
+#[cfg(feature = "yaml")]
+pub mod yaml;

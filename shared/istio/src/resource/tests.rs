@@ -1,4 +1,3 @@
-use super::*;
 use crate::workload::PluginConfig;
 
 fn problems(json: &str) -> Vec<String> {
