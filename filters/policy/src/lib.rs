@@ -1,1 +1,44 @@
-//! Filter.
+//! `mesh_policy.wasm`: authorization, header operations, faults and routing in one callback.
+//!
+//! Fails closed: a request that cannot be judged is answered with 500.
+
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::effect::Random;
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::request::RequestView;
+use mesh_policy_core::route::RouteTable;
+use mesh_policy_host::phase::{self, Routed};
+use mesh_policy_host::{Filter, Plan};
+use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::resource::Resource;
+
+struct Policy {
+    authorizer: Authorizer,
+    table: RouteTable,
+}
+
+impl Filter for Policy {
+    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self {
+            authorizer: Authorizer::compile(resources, proxy, problems),
+            table: RouteTable::compile(resources, proxy, problems),
+        }
+    }
+
+    fn decide<'r>(&'r self, request: &RequestView<'r>, random: &mut dyn Random) -> Plan<'r> {
+        let mut plan = Plan::default();
+        if !phase::authorize(&self.authorizer, request, &mut plan) {
+            return plan;
+        }
+        phase::drop_control_headers(request, &mut plan);
+        let routed = phase::route(&self.table, request, random);
+        if let Routed::Chosen(choice) = routed {
+            phase::edit_headers(choice, request, &mut plan);
+            phase::inject_fault(choice, request, random, &mut plan);
+        }
+        phase::forward(routed, request, random, &mut plan);
+        plan
+    }
+}
+
+proxy_wasm::main! {{ mesh_policy_host::start::<Policy>(); }}

@@ -1,0 +1,47 @@
+//! From the bytes of a plugin configuration to a filter.
+
+use crate::filter::Filter;
+use crate::node;
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_istio::path::Path;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
+use mesh_policy_istio::resource::Spec;
+use mesh_policy_istio::workload::{PluginConfig, Workload};
+
+/// Reads and compiles; the filter is there exactly when no problem refuses the configuration.
+pub fn load<F: Filter>(text: &[u8]) -> (Option<F>, Problems) {
+    let config = match PluginConfig::from_json(text) {
+        Ok(config) => config,
+        Err(problems) => return (None, problems),
+    };
+    let mut problems = Problems::new();
+    let workload = match config.workload.clone() {
+        Some(workload) => workload,
+        None => node_workload(&config, &mut problems),
+    };
+    let proxy = ProxyContext::compile(&workload, &mut problems);
+    let filter = F::compile(&config.resources, &proxy, &mut problems);
+    (Some(filter).filter(|_| !problems.has_errors()), problems)
+}
+
+/// The workload of a configuration that names none.
+fn node_workload(config: &PluginConfig, problems: &mut Problems) -> Workload {
+    let at = Path::root().field("workload");
+    let routes = config.resources.iter().any(|resource| matches!(resource.spec, Spec::VirtualService(_)));
+    if routes && node::is_gateway() {
+        problems
+            .warning(
+                at.field("gateways"),
+                ProblemKind::Suspicious,
+                "missing: this Envoy is a gateway, and VirtualServices bound to gateways do not apply",
+            )
+            .help("name the gateways that it carries out, as `namespace/name`");
+    }
+    match node::workload() {
+        Ok(workload) => workload.unwrap_or_default(),
+        Err(error) => {
+            problems.error(at, ProblemKind::Missing, format!("missing, and {error}"));
+            Workload::default()
+        }
+    }
+}

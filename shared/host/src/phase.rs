@@ -1,0 +1,114 @@
+//! The steps that filters are made of: each adds to a [`Plan`] what one decision asks for.
+
+use crate::abi;
+use crate::host_call::LogLevel;
+use crate::plan::Plan;
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::control;
+use mesh_policy_core::effect::Random;
+use mesh_policy_core::request::RequestView;
+use mesh_policy_core::route::{self, RouteChoice, RouteTable, Selection};
+
+/// Decides whether the request may pass; a denial is the plan's reply.
+///
+/// Returns whether it may.
+pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut Plan<'_>) -> bool {
+    if authorizer.is_empty() {
+        return true;
+    }
+    let verdict = authorizer.authorize(request, &mut ());
+    let Some(reply) = verdict.local_reply() else { return true };
+    let rule = verdict.determining().map_or_else(|| NO_RULE.to_owned(), ToString::to_string);
+    if abi::logs(LogLevel::Debug) {
+        abi::log(LogLevel::Debug, &format!("denied by {rule}"));
+    }
+    plan.filter_state.push((control::AUTHZ_FILTER_STATE, rule));
+    plan.reply = Some(reply);
+    false
+}
+
+/// The determining rule of a request that no ALLOW rule took, in Envoy's word for it.
+const NO_RULE: &str = "none";
+
+/// Takes away the control headers that a client sent: they never count, whatever becomes of the request.
+pub fn drop_control_headers<'r>(request: &RequestView<'r>, plan: &mut Plan<'r>) {
+    let before = plan.request_edits.len();
+    route::drop_control_headers(request, &mut plan.request_edits);
+    plan.clear_route_cache |= plan.request_edits.len() > before;
+}
+
+/// Where the request goes.
+#[derive(Debug, Clone, Copy)]
+pub enum Routed<'t> {
+    /// The rules leave it to Envoy's own routes.
+    Unmanaged,
+    /// Nowhere: the answer is 404.
+    Nowhere,
+    /// As this rule says.
+    Chosen(RouteChoice<'t>),
+}
+
+/// Selects a rule and draws its destination.
+pub fn route<'t>(table: &'t RouteTable, request: &RequestView<'_>, random: &mut dyn Random) -> Routed<'t> {
+    match table.select(request, &mut ()) {
+        Selection::Unmanaged => Routed::Unmanaged,
+        Selection::UnknownHost | Selection::NoRoute => Routed::Nowhere,
+        Selection::Route(matched) => Routed::Chosen(matched.choose(random)),
+    }
+}
+
+/// [`route`] in a chain of filters: the first of them that selects publishes its choice, and later ones follow it, so that
+/// all act on one choice, made for the request as it arrived.
+pub fn route_in_chain<'t>(
+    table: &'t RouteTable,
+    request: &RequestView<'_>,
+    random: &mut dyn Random,
+    plan: &mut Plan<'_>,
+) -> Routed<'t> {
+    // What cannot be read was not published.
+    let published = abi::property(&[control::ROUTE_FILTER_STATE]).ok().flatten();
+    if let Some(choice) = published.and_then(|text| table.published(&text)) {
+        return Routed::Chosen(choice);
+    }
+    let routed = route(table, request, random);
+    if let Routed::Chosen(choice) = routed {
+        plan.filter_state.push((control::ROUTE_FILTER_STATE, choice.publish()));
+    }
+    routed
+}
+
+/// The rule's operations on request and response headers.
+pub fn edit_headers<'r>(choice: RouteChoice<'r>, request: &RequestView<'_>, plan: &mut Plan<'r>) {
+    choice.request_edits(request, &mut plan.request_edits);
+    choice.response_edits(request, &mut plan.response_edits);
+}
+
+/// Draws the rule's faults.
+pub fn inject_fault(
+    choice: RouteChoice<'_>,
+    request: &RequestView<'_>,
+    random: &mut dyn Random,
+    plan: &mut Plan<'_>,
+) {
+    plan.fault = choice.fault(request, random);
+}
+
+/// Answers redirects and direct responses, and tells Envoy's router how to carry out everything else.
+pub fn forward<'r>(
+    routed: Routed<'r>,
+    request: &RequestView<'_>,
+    random: &mut dyn Random,
+    plan: &mut Plan<'r>,
+) {
+    match routed {
+        Routed::Unmanaged => {}
+        Routed::Nowhere => plan.reply = Some(route::not_found()),
+        Routed::Chosen(choice) => {
+            plan.reply = choice.local_reply(request);
+            if plan.reply.is_none() {
+                choice.forward_edits(request, random, &mut plan.request_edits);
+                plan.clear_route_cache = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! One request on its way through a filter.
+
+use crate::abi;
+use crate::delays::Held;
+use crate::facts::Facts;
+use crate::failure::Failure;
+use crate::filter::Filter;
+use crate::host_call::{HostError, LogLevel, Map};
+use crate::plan::{self, Plan};
+use crate::reply;
+use crate::root::Shared;
+use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply};
+use mesh_policy_core::request::{HeaderMap, RequestView};
+use proxy_wasm::types::Action;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// One request on its way through a filter.
+#[derive(Debug)]
+pub struct Stream<F> {
+    id: u32,
+    filter: Option<Rc<F>>,
+    shared: Rc<Shared>,
+    response_edits: Vec<HeaderEdit<'static>>,
+    held: Option<Held>,
+}
+
+impl<F: Filter> Stream<F> {
+    pub(crate) const fn new(id: u32, filter: Option<Rc<F>>, shared: Rc<Shared>) -> Self {
+        Self { id, filter, shared, response_edits: Vec::new(), held: None }
+    }
+
+    /// The request's headers have arrived.
+    pub fn on_request(&mut self) -> Action {
+        let judged = match self.filter.clone() {
+            None => Err(Failure::NotConfigured),
+            Some(filter) if filter.is_idle() => return Action::Continue,
+            Some(filter) => self.judge(&*filter),
+        };
+        judged.unwrap_or_else(|failure| self.refuse(failure))
+    }
+
+    fn judge(&mut self, filter: &F) -> Result<Action, Failure> {
+        let buffer = abi::header_map(Map::RequestHeaders)?;
+        let headers = HeaderMap::parse(&buffer)?;
+        let facts = Facts::default();
+        let request = RequestView::new(&headers, &facts);
+        let shared = Rc::clone(&self.shared);
+        let plan = filter.decide(&request, &mut *shared.random.borrow_mut());
+        facts.complete()?;
+        Ok(self.carry_out(plan)?)
+    }
+
+    fn carry_out(&mut self, plan: Plan<'_>) -> Result<Action, HostError> {
+        let Plan { filter_state, request_edits, clear_route_cache, response_edits, fault, reply } = plan;
+        for (key, value) in filter_state {
+            abi::set_filter_state(key, value.as_bytes())?;
+        }
+        let overflows = fault.delay.is_some() && self.shared.delays.borrow().is_full();
+        let fault = if overflows { FaultDecision::default() } else { fault };
+        let reply = fault.abort.or(reply);
+        if reply.is_none() {
+            request_edits.iter().try_for_each(|edit| apply(Map::RequestHeaders, edit))?;
+            if clear_route_cache {
+                abi::clear_route_cache()?;
+            }
+        }
+        self.response_edits = response_edits.into_iter().map(plan::owned).collect();
+        match (fault.delay, reply) {
+            (Some(delay), reply) => self.hold(delay, reply)?,
+            (None, Some(reply)) => reply::send(&reply)?,
+            (None, None) => return Ok(Action::Continue),
+        }
+        Ok(Action::Pause)
+    }
+
+    fn hold(&mut self, delay: Duration, reply: Option<LocalReply>) -> Result<(), HostError> {
+        let now = abi::now();
+        let period = {
+            let mut delays = self.shared.delays.borrow_mut();
+            self.held = Some(delays.hold(self.id, now, delay, reply));
+            delays.period(now)
+        };
+        period.map_or(Ok(()), abi::set_tick_period)
+    }
+
+    /// Answers a request that could not be judged.
+    fn refuse(&mut self, failure: Failure) -> Action {
+        self.forget();
+        if !self.shared.failure_logged.replace(true) {
+            abi::log(LogLevel::Error, &format!("requests are refused: {failure}"));
+        } else if abi::logs(LogLevel::Debug) {
+            abi::log(LogLevel::Debug, &format!("request refused: {failure}"));
+        }
+        if let Err(error) = reply::send(&failure.local_reply()) {
+            // Paused for good, until Envoy's own timeouts end it: still not let through.
+            abi::log(LogLevel::Error, &format!("a refused request cannot be answered: {error}"));
+        }
+        Action::Pause
+    }
+
+    /// The response's headers have arrived, from upstream or as a local reply of any filter, this one included.
+    pub fn on_response(&mut self) {
+        self.forget();
+        for edit in std::mem::take(&mut self.response_edits) {
+            if let Err(error) = apply(Map::ResponseHeaders, &edit) {
+                abi::log(LogLevel::Error, &format!("a response header cannot be changed: {error}"));
+            }
+        }
+    }
+}
+
+impl<F> Stream<F> {
+    fn forget(&mut self) {
+        if let Some(held) = self.held.take()
+            && let Ok(mut delays) = self.shared.delays.try_borrow_mut()
+        {
+            delays.forget(held);
+        }
+    }
+}
+
+/// A stream that is gone must not be resumed.
+impl<F> Drop for Stream<F> {
+    fn drop(&mut self) {
+        self.forget();
+    }
+}
+
+fn apply(map: Map, edit: &HeaderEdit<'_>) -> Result<(), HostError> {
+    match edit {
+        HeaderEdit::Set(name, value) => abi::set_header(map, name, value),
+        HeaderEdit::Add(name, value) => abi::add_header(map, name, value),
+        HeaderEdit::Remove(name) => abi::remove_header(map, name),
+    }
+}
+
+#[cfg(test)]
+mod tests;
