@@ -1,0 +1,285 @@
+//! The command line: what can be said, and what `--help` teaches.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::choice::{Labels, PortMapping, RequestHeader, WorkloadName};
+
+const AFTER_HELP: &str = "\
+Examples:
+  mesh-policy check -f policies/
+  mesh-policy explain -f policies/ --gateway istio=ingressgateway http://customers.example.com/
+  mesh-policy run -f policies/ --gateway istio=ingressgateway --map-port 80=18080
+
+Exit codes of all commands: 0 all is well, 1 the resources were refused, 2 the command line is
+wrong. `mesh-policy COMMAND --help` has examples for each command.";
+
+/// Istio's traffic and security resources, checked, explained and enforced by an Envoy without a control plane
+#[derive(Debug, Parser)]
+#[command(
+    name = "mesh-policy",
+    version,
+    max_term_width = 100,
+    after_help = AFTER_HELP,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Report every mistake in Istio resources
+    ///
+    /// Reads all resources and reports everything that is wrong in one pass: broken YAML, unknown and misplaced fields, values that no proxy
+    /// accepts, references to what does not exist. Each finding names its file, line and column.
+    #[command(after_help = CHECK_HELP, override_usage = "mesh-policy check -f <PATH>... [OPTIONS]")]
+    Check(Check),
+    /// Write the Envoy configuration of one proxy
+    ///
+    /// Compiles the resources for one proxy into a complete Envoy configuration and writes it into a folder. What cannot be enforced is
+    /// refused; nothing is left out silently.
+    #[command(after_help = COMPILE_HELP, override_usage = "mesh-policy compile -f <PATH>... --gateway <K=V,..> -o <DIR> [OPTIONS]")]
+    Compile(Compile),
+    /// Print the plugin configuration of the Wasm filters
+    ///
+    /// Prints the JSON that the filters take as plugin configuration for one proxy: to load them through Istio's WasmPlugin, or in an Envoy
+    /// configuration of your own.
+    #[command(after_help = PLUGIN_CONFIG_HELP, override_usage = "mesh-policy plugin-config -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> [OPTIONS]")]
+    PluginConfig(PluginConfig),
+    /// Say what would happen to a request, and why
+    ///
+    /// Evaluates one request as the filters do, without a proxy, and prints the reasons: which virtual host and which rule apply, why the
+    /// rules before it do not, where the request is sent and how it is changed, and the authorization verdict with the policy that decides.
+    #[command(after_help = EXPLAIN_HELP, override_usage = "mesh-policy explain -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> [OPTIONS] <URL>")]
+    Explain(Explain),
+    /// Run an Envoy gateway that obeys the resources
+    ///
+    /// Compiles the resources, lets Envoy validate the result, starts Envoy in the foreground, prints the URLs it listens on and stops it
+    /// on Ctrl-C or SIGTERM.
+    #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... --gateway <K=V,..> [OPTIONS]")]
+    Run(Run),
+}
+
+const CHECK_HELP: &str = "\
+Examples:
+  mesh-policy check -f policies/
+  mesh-policy check -f gateway.yaml routes.yaml --deny-warnings
+  kubectl get virtualservices,destinationrules -A -o json | mesh-policy check -f -
+
+Exit codes: 0 no errors (there may be warnings), 1 errors, or warnings with --deny-warnings, 2 the
+command line is wrong.";
+
+const COMPILE_HELP: &str = "\
+Examples:
+  mesh-policy compile -f policies/ --gateway istio=ingressgateway -o out/
+  envoy --config-path out/envoy.yaml
+
+Exit codes: 0 written, 1 the resources were refused and nothing was written, 2 the command line is
+wrong.";
+
+const PLUGIN_CONFIG_HELP: &str = "\
+Examples:
+  mesh-policy plugin-config -f policies/ --workload my-app/backend --labels app=backend
+  mesh-policy plugin-config -f policies/ --gateway istio=ingressgateway > plugin-config.json
+
+Exit codes: 0 printed, 1 the resources were refused, 2 the command line is wrong.";
+
+const EXPLAIN_HELP: &str = "\
+Examples:
+  mesh-policy explain -f policies/ --gateway istio=ingressgateway http://customers.example.com/
+  mesh-policy explain -f policies/ --gateway istio=ingressgateway \\
+      -H 'user-agent: Firefox' http://customers.example.com/
+  mesh-policy explain -f policies/ --workload my-app/backend --labels app=backend \\
+      --from cluster.local/ns/my-app/sa/frontend-sa -X POST http://backend/api/v1/users
+
+Exit codes: 0 explained, whatever the answer is, 1 the resources were refused, 2 the command line is
+wrong.";
+
+const RUN_HELP: &str = "\
+Examples:
+  mesh-policy run -f policies/ --gateway istio=ingressgateway
+  mesh-policy run -f policies/ --gateway istio=ingressgateway --map-port 80=18080
+
+Envoy is looked for in this order: --envoy, $ENVOY, `.tools/bin/envoy`, PATH.
+The modules: --modules, $MESH_POLICY_MODULES, `dist/`.
+`make wasm` in the repository provides both.
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 the resources were refused, 2 the command line is
+wrong, 3 Envoy or the modules are missing, Envoy does not start, or a port is taken; Envoy's own
+when it ends by itself.";
+
+/// Where the resources come from.
+#[derive(Debug, Args)]
+pub struct Input {
+    /// Files and folders with Istio resources (YAML or JSON); `-` is standard input
+    #[arg(short = 'f', long = "file", value_name = "PATH", num_args = 1..)]
+    pub files: Vec<PathBuf>,
+}
+
+/// The proxy that enforces.
+#[derive(Debug, Args)]
+pub struct Proxy {
+    /// The gateway proxy with these labels, as the `selector` of a Gateway names them: `istio=ingressgateway`
+    #[arg(long, value_name = "K=V,..", conflicts_with = "workload")]
+    pub gateway: Option<Labels>,
+    /// The workload whose sidecar it is: `my-app/backend`
+    #[arg(long, value_name = "NS/NAME")]
+    pub workload: Option<WorkloadName>,
+    /// The namespace that the gateway proxy runs in, whose policies hold for it [default: istio-system]
+    #[arg(long, value_name = "NS", requires = "gateway")]
+    pub gateway_namespace: Option<String>,
+}
+
+/// What else Istio takes from the pod.
+#[derive(Debug, Args)]
+pub struct Identity {
+    /// The proxy's labels, which selectors of policies are compared with
+    #[arg(long, value_name = "K=V,..")]
+    pub labels: Option<Labels>,
+    /// The proxy's service account
+    #[arg(long, value_name = "NAME")]
+    pub service_account: Option<String>,
+    /// The trust domain [default: cluster.local]
+    #[arg(long, value_name = "DOMAIN")]
+    pub trust_domain: Option<String>,
+    /// Former and foreign names of the trust domain
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub trust_domain_aliases: Vec<String>,
+}
+
+/// `-o` of the commands that answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people; may change between versions
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub input: Input,
+    /// Exit with 1 when there are only warnings, too
+    #[arg(long)]
+    pub deny_warnings: bool,
+    /// How to print the findings
+    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+}
+
+/// `compile`.
+#[derive(Debug, Args)]
+pub struct Compile {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub proxy: Proxy,
+    #[command(flatten)]
+    pub listening: Listening,
+    /// The port of Envoy's admin interface, on loopback [default: 15000]
+    #[arg(long, value_name = "PORT", default_value_t = 15000, hide_default_value = true)]
+    pub admin_port: u16,
+    /// The folder with the Wasm modules, as Envoy is to find it [default: $MESH_POLICY_MODULES, then `dist/`]
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+    /// The folder to write to; it is created when missing
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+}
+
+/// Where a compiled gateway listens.
+#[derive(Debug, Args)]
+pub struct Listening {
+    /// Listen on another port than the Gateway says: `80=18080`
+    #[arg(long = "map-port", value_name = "PORT=LOCAL")]
+    pub port_mappings: Vec<PortMapping>,
+    /// The address to listen on [default: the server's `bind` in the Gateway, else 0.0.0.0]
+    #[arg(long, value_name = "IP")]
+    pub listen_address: Option<IpAddr>,
+}
+
+/// `plugin-config`.
+#[derive(Debug, Args)]
+pub struct PluginConfig {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub proxy: Proxy,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// `text` is indented for reading, `json` is one line [default: text on a terminal, else json]
+    #[arg(short, long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
+    pub output: Option<Output>,
+}
+
+/// `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub proxy: Proxy,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// The request's URL
+    pub url: Option<String>,
+    /// The request's method
+    #[arg(short = 'X', long, value_name = "METHOD", default_value = "GET")]
+    pub method: String,
+    /// A header of the request; may be given several times
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<RequestHeader>,
+    /// The client's identity, as mutual TLS proves it: `cluster.local/ns/my-app/sa/frontend`
+    #[arg(long, value_name = "PRINCIPAL")]
+    pub from: Option<String>,
+    /// The client's address
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub source_ip: IpAddr,
+    /// The port that the request arrives at, as the Gateway or service numbers it [default: the URL's]
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Where the random choices begin: weights and percentages fall the same way for the same number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// How to print the answer
+    #[arg(short, long, value_enum, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+}
+
+/// `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub proxy: Proxy,
+    #[command(flatten)]
+    pub listening: Listening,
+    /// The port of Envoy's admin interface, on loopback; 0 is any free one, which is printed
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub admin_port: u16,
+    /// The Envoy to run
+    #[arg(long, value_name = "PATH")]
+    pub envoy: Option<PathBuf>,
+    /// The folder with the Wasm modules
+    #[arg(long, value_name = "DIR")]
+    pub modules: Option<PathBuf>,
+    /// What Envoy logs, on standard error
+    #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = LOG_LEVELS)]
+    pub log_level: String,
+    /// Print a line of JSON for each request
+    #[arg(long)]
+    pub access_log: bool,
+    /// How many worker threads Envoy starts [default: one per processor]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub concurrency: Option<u32>,
+}
+
+const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "critical", "off"];

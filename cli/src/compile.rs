@@ -1,0 +1,77 @@
+//! `mesh-policy compile`.
+
+use crate::args::{Compile, Listening};
+use crate::failure::{Failure, USAGE, WARNING};
+use crate::findings::count;
+use crate::resources::{Resources, choice, options};
+use crate::run::locate::{MODULE, modules};
+use anstream::{eprintln, println};
+use mesh_policy_compiler::{CompiledProxy, Modules, Options};
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// The file that Envoy is started with.
+pub const CONFIGURATION: &str = "envoy.yaml";
+
+/// Writes one proxy's Envoy configuration.
+pub fn run(args: &Compile) -> Result<(), Failure> {
+    let resources = Resources::load(&args.input, "compile")?;
+    let choice = choice(&args.proxy, None, "compile")?;
+    let options = Options {
+        // The configuration may be meant for another machine: what is named need not be here.
+        modules: Modules::Fused(args.modules.clone().unwrap_or_else(found_modules).join(MODULE)),
+        admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
+        ..listening(options(&args.proxy, None), &args.listening)?
+    };
+    let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
+        .map_err(|refusal| resources.refuse(&refusal))?;
+    resources.report(&compiled.warnings)?;
+    let file = write(&compiled, &args.output)?;
+    println!("wrote {}: {}", file.display(), count(compiled.listeners.len(), "listener"));
+    for listener in &compiled.listeners {
+        println!("  {}:{}  {}", listener.address, listener.port, listener.hosts.join(", "));
+    }
+    println!("start it: envoy --config-path {}", file.display());
+    Ok(())
+}
+
+fn found_modules() -> PathBuf {
+    modules(None).unwrap_or_else(|_| {
+        eprintln!("{WARNING}warning:{WARNING:#} no modules here: the configuration names `dist/{MODULE}`");
+        PathBuf::from("dist")
+    })
+}
+
+/// The compiler's options about addresses and ports.
+pub fn listening(options: Options, listening: &Listening) -> Result<Options, Failure> {
+    let mut ports = options.ports;
+    for mapping in &listening.port_mappings {
+        if ports.insert(mapping.port, mapping.local).is_some() {
+            return Err(Failure::usage(format!("--map-port maps port {} twice", mapping.port)));
+        }
+    }
+    Ok(Options {
+        ports,
+        listen_address: listening.listen_address.unwrap_or(options.listen_address),
+        ..options
+    })
+}
+
+/// Writes the configuration in one step, so that no reader ever sees half of it.
+pub fn write(compiled: &CompiledProxy, folder: &Path) -> Result<PathBuf, Failure> {
+    let failure = |error: std::io::Error| {
+        Failure::with_exit(USAGE, format!("cannot write to `{}`: {error}", folder.display()))
+    };
+    fs::create_dir_all(folder).map_err(failure)?;
+    let mut file = tempfile::Builder::new().prefix(".envoy.yaml.").tempfile_in(folder).map_err(failure)?;
+    writeln!(file, "{:#}", compiled.bootstrap).map_err(failure)?;
+    file.as_file().sync_all().map_err(failure)?;
+    let path = folder.join(CONFIGURATION);
+    // Temporary files are for their owner alone; Envoy may run as somebody else.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(readable).map_err(failure)?;
+    file.persist(&path).map_err(|error| failure(error.error))?;
+    Ok(path)
+}

@@ -1,0 +1,141 @@
+//! `mesh-policy explain`.
+
+mod authz;
+mod forward;
+mod json;
+mod path;
+mod request;
+mod route;
+mod text;
+
+use crate::args::{Explain, Output};
+use crate::failure::Failure;
+use crate::resources::{Resources, choice, options};
+use anstream::stdout;
+use authz::Authorization;
+use mesh_policy_compiler::{EnforcedListener, ProxyChoice, Refusal};
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::effect::{LocalReply, SplitMix64};
+use mesh_policy_core::request::{HeaderMap, RequestView};
+use mesh_policy_core::route::RouteTable;
+use mesh_policy_istio::problem::Problems;
+use request::Request;
+use route::{Outcome, Routing};
+use std::io::Write;
+
+/// What happens to one request, and why.
+#[derive(Debug)]
+pub struct Explanation {
+    pub request: Request,
+    pub listener: Listener,
+    pub authorization: Authorization,
+    pub routing: Routing,
+    pub seed: u64,
+}
+
+/// The listener whose filters decide.
+#[derive(Debug)]
+pub struct Listener {
+    pub name: String,
+    pub port: Option<u16>,
+    /// The request names another port, and this listener is the only one.
+    pub assumed: bool,
+}
+
+impl Explanation {
+    /// The answer that the proxy gives itself, if it does.
+    pub fn local_reply(&self) -> Option<&LocalReply> {
+        self.authorization.reply.as_ref().or(match &self.routing.outcome {
+            Outcome::Unmanaged => None,
+            Outcome::NotFound(reply) => Some(reply),
+            Outcome::Matched(matched) => matched.fault.abort.as_ref().or(matched.local_reply.as_ref()),
+        })
+    }
+}
+
+/// Prints what would happen to a request.
+pub fn run(args: &Explain) -> Result<(), Failure> {
+    let (input, url) = split_url(args)?;
+    let resources = Resources::load(&input, "explain")?;
+    let choice = choice(&args.proxy, Some(&args.identity), "explain")?;
+    let options = options(&args.proxy, Some(&args.identity));
+    let request = Request::new(args, &url)?;
+    let listeners = mesh_policy_compiler::enforced(&resources.sources, &choice, &options)
+        .map_err(|refusal| resources.refuse(&refusal))?;
+    let (enforced, listener) = pick(&listeners, &request, args.port.is_some(), &choice)?;
+
+    let mut problems = Problems::new();
+    let table = RouteTable::compile(resources.sources.resources(), &enforced.proxy, &mut problems);
+    let authorizer = Authorizer::compile(resources.sources.resources(), &enforced.proxy, &mut problems);
+    if problems.has_errors() {
+        return Err(resources.refuse(&Refusal { findings: resources.sources.findings_of(&problems) }));
+    }
+
+    let buffer = HeaderMap::write(&request.header_pairs());
+    let headers = HeaderMap::parse(&buffer)
+        .map_err(|error| Failure::usage(format!("the headers cannot be sent: {error}")))?;
+    let view = RequestView::new(&headers, &request);
+    let mut random = SplitMix64::new(args.seed);
+    let explanation = Explanation {
+        authorization: Authorization::of(&authorizer, &view),
+        routing: Routing::of(&table, &view, &mut random),
+        listener,
+        seed: args.seed,
+        request,
+    };
+    let mut out = stdout().lock();
+    match args.output {
+        Output::Text => text::write(&explanation, &mut out)?,
+        Output::Json => writeln!(out, "{:#}", json::of(&explanation))?,
+    }
+    Ok(())
+}
+
+/// `-f` takes as many words as follow it, the URL too; a URL is never a file.
+fn split_url(args: &Explain) -> Result<(crate::args::Input, String), Failure> {
+    let mut files = args.input.files.clone();
+    let url = match &args.url {
+        Some(url) => url.clone(),
+        None => {
+            let is_url = |file: &std::path::PathBuf| {
+                file.to_str().is_some_and(|text| text.starts_with("http://") || text.starts_with("https://"))
+            };
+            let taken = files.iter().position(is_url).map(|index| files.remove(index));
+            taken.and_then(|url| url.into_os_string().into_string().ok()).ok_or_else(|| {
+                Failure::usage("no URL: which request is to be explained?")
+                    .help("mesh-policy explain -f policies/ --gateway istio=ingressgateway http://customers.example.com/")
+            })?
+        }
+    };
+    Ok((crate::args::Input { files }, url))
+}
+
+/// The listener that the request arrives at.
+fn pick<'l>(
+    listeners: &'l [EnforcedListener],
+    request: &Request,
+    told: bool,
+    choice: &ProxyChoice,
+) -> Result<(&'l EnforcedListener, Listener), Failure> {
+    let chosen = |enforced: &'l EnforcedListener, assumed| {
+        (enforced, Listener { name: enforced.name.clone(), port: enforced.port, assumed })
+    };
+    let fits = |listener: &&EnforcedListener| listener.port == Some(request.port);
+    match (listeners.iter().find(fits), listeners) {
+        (Some(enforced), _) => Ok(chosen(enforced, false)),
+        // One that serves every port.
+        (None, [enforced]) if enforced.port.is_none() => Ok(chosen(enforced, false)),
+        // The URL may be the one that a mapped port is reached by.
+        (None, [enforced]) if !told => Ok(chosen(enforced, true)),
+        (None, []) => Err(Failure::usage(match choice {
+            ProxyChoice::Gateway(_) => "no Gateway selects this proxy: it listens nowhere",
+            ProxyChoice::Workload(_) => "this workload listens nowhere",
+        })),
+        (None, several) => {
+            let ports: Vec<String> =
+                several.iter().filter_map(|listener| Some(format!("`{}`", listener.port?))).collect();
+            Err(Failure::usage(format!("the proxy does not listen on port `{}`", request.port))
+                .help(format!("say which port the request arrives at by --port: {}", ports.join(", "))))
+        }
+    }
+}

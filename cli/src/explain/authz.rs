@@ -1,0 +1,120 @@
+//! The authorization verdict, and what led to it.
+
+use mesh_policy_core::authz::{Authorizer, AuthzObserver, RuleId, Unmet};
+use mesh_policy_core::effect::LocalReply;
+use mesh_policy_core::request::RequestView;
+use mesh_policy_istio::authorization_policy::Action;
+
+/// How many ALLOW rules are searched for the one that lacked least.
+const SEARCHED: usize = 10_000;
+
+/// The verdict about one request.
+#[derive(Debug)]
+pub struct Authorization {
+    pub allowed: bool,
+    /// The policies that apply to the proxy.
+    pub policies: Vec<Policy>,
+    /// The rule that decided.
+    pub determining: Option<Rule>,
+    /// Of a default deny: the ALLOW rule that lacked least.
+    pub nearest_miss: Option<Miss>,
+    /// Every rule that was looked at.
+    pub rules: Vec<Considered>,
+    pub audited: Option<Rule>,
+    /// Of dry-run policies: whether they would have allowed the request, and by which rule.
+    pub shadow_deny: Option<(bool, Option<Rule>)>,
+    pub shadow_allow: Option<(bool, Option<Rule>)>,
+    pub reply: Option<LocalReply>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// `my-app/backend-access-policy`.
+    pub name: String,
+    pub action: &'static str,
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    pub policy: Policy,
+    pub index: usize,
+    /// Envoy's name of it.
+    pub id: String,
+}
+
+#[derive(Debug)]
+pub struct Miss {
+    pub rule: Rule,
+    pub unmet: Vec<Unmet>,
+}
+
+#[derive(Debug)]
+pub struct Considered {
+    pub rule: Rule,
+    pub matched: bool,
+    pub unmet: Vec<Unmet>,
+}
+
+impl Rule {
+    fn new(id: &RuleId) -> Self {
+        Self { policy: Policy::new(id.policy()), index: id.index(), id: id.to_string() }
+    }
+
+    /// `AuthorizationPolicy my-app/backend-access-policy rules[0]`.
+    pub fn place(&self) -> String {
+        format!("AuthorizationPolicy {} rules[{}]", self.policy.name, self.index)
+    }
+}
+
+impl Policy {
+    fn new(id: &mesh_policy_core::authz::PolicyId) -> Self {
+        Self {
+            name: format!("{}/{}", id.namespace, id.name),
+            action: match id.action {
+                Action::Allow => "ALLOW",
+                Action::Deny => "DENY",
+                Action::Audit => "AUDIT",
+                Action::Custom => "CUSTOM",
+            },
+            dry_run: id.dry_run,
+        }
+    }
+}
+
+impl Authorization {
+    /// Asks the authorizer, and listens to its reasons.
+    pub fn of(authorizer: &Authorizer, request: &RequestView<'_>) -> Self {
+        let mut observer = Observer(Vec::new());
+        let verdict = authorizer.authorize(request, &mut observer);
+        let by_default = !verdict.is_allowed() && verdict.determining().is_none();
+        let nearest = by_default.then(|| authorizer.nearest_miss(request, SEARCHED)).flatten();
+        Self {
+            allowed: verdict.is_allowed(),
+            policies: authorizer.policies().iter().map(|policy| Policy::new(policy)).collect(),
+            determining: verdict.determining().map(Rule::new),
+            nearest_miss: nearest.map(|miss| Miss { rule: Rule::new(miss.rule), unmet: miss.unmet }),
+            rules: observer.0,
+            audited: verdict.audited().map(Rule::new),
+            shadow_deny: verdict.shadow_deny().map(|shadow| (shadow.allowed, shadow.rule.map(Rule::new))),
+            shadow_allow: verdict.shadow_allow().map(|shadow| (shadow.allowed, shadow.rule.map(Rule::new))),
+            reply: verdict.local_reply(),
+        }
+    }
+}
+
+struct Observer(Vec<Considered>);
+
+impl AuthzObserver for Observer {
+    fn explains(&self) -> bool {
+        true
+    }
+
+    fn matched(&mut self, rule: &RuleId) {
+        self.0.push(Considered { rule: Rule::new(rule), matched: true, unmet: Vec::new() });
+    }
+
+    fn unmatched(&mut self, rule: &RuleId, unmet: &[Unmet]) {
+        self.0.push(Considered { rule: Rule::new(rule), matched: false, unmet: unmet.to_vec() });
+    }
+}

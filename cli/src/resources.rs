@@ -1,0 +1,127 @@
+//! What every command begins with: the resources, and the proxy that is meant.
+
+use crate::args::{Identity, Input, Proxy};
+use crate::failure::Failure;
+use crate::findings::{Counts, write_text};
+use anstream::{eprintln, stderr};
+use mesh_policy_compiler::source::STDIN;
+use mesh_policy_compiler::{Finding, Options, ProxyChoice, Refusal, Sources, WorkloadChoice};
+use std::io::{Read, stdin};
+use std::path::Path;
+
+/// The resources, and the text of standard input where findings quote it.
+pub struct Resources {
+    pub sources: Sources,
+    standard_input: String,
+}
+
+impl Resources {
+    /// Reads what `-f` names.
+    pub fn load(input: &Input, command: &str) -> Result<Self, Failure> {
+        if input.files.is_empty() {
+            return Err(Failure::usage("no files: `-f` says where the Istio resources are")
+                .help(format!(
+                    "mesh-policy {command} -f policies/      all .yaml, .yml and .json files in a folder"
+                ))
+                .help(format!("mesh-policy {command} -f a.yaml b.json  some files"))
+                .help(format!(
+                    "mesh-policy {command} -f -              standard input, such as `kubectl get .. -o yaml`"
+                )));
+        }
+        let mut standard_input = Vec::new();
+        match input.files.iter().filter(|file| *file == Path::new("-")).count() {
+            0 => {}
+            1 => {
+                stdin()
+                    .read_to_end(&mut standard_input)
+                    .map_err(|error| Failure::usage(format!("cannot read standard input: {error}")))?;
+            }
+            _ => return Err(Failure::usage("`-f -` is given twice, and there is one standard input")),
+        }
+        let sources = Sources::load(&input.files, &mut standard_input.as_slice())
+            .map_err(|error| Failure::usage(error.to_string()))?;
+        Ok(Self { sources, standard_input: String::from_utf8_lossy(&standard_input).into_owned() })
+    }
+
+    /// How many files were read.
+    pub fn files(&self) -> usize {
+        self.sources.file_names().count()
+    }
+
+    /// The text of a line, for the mark below it. A file that has changed since shows its new line.
+    pub fn line(&self, file: &str, line: u32) -> Option<String> {
+        let index = usize::try_from(line).ok()?.checked_sub(1)?;
+        let read;
+        let text = if file == STDIN {
+            &self.standard_input
+        } else {
+            read = String::from_utf8_lossy(&std::fs::read(file).ok()?).into_owned();
+            &read
+        };
+        text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(index).map(str::to_owned)
+    }
+
+    /// Prints findings on standard error, with their count.
+    pub fn report(&self, findings: &[Finding]) -> Result<(), Failure> {
+        if findings.is_empty() {
+            return Ok(());
+        }
+        write_text(findings, &|file, line| self.line(file, line), &mut stderr().lock())?;
+        eprintln!("{}", Counts::of(findings, self.files()));
+        Ok(())
+    }
+
+    /// Prints why nothing is done.
+    pub fn refuse(&self, refusal: &Refusal) -> Failure {
+        match self.report(&refusal.findings) {
+            Ok(()) => Failure::refused(),
+            Err(failure) => failure,
+        }
+    }
+}
+
+/// The proxy that the command line names.
+pub fn choice(proxy: &Proxy, identity: Option<&Identity>, command: &str) -> Result<ProxyChoice, Failure> {
+    let labels = identity.and_then(|identity| identity.labels.as_ref());
+    let service_account = identity.and_then(|identity| identity.service_account.clone());
+    match (&proxy.gateway, &proxy.workload) {
+        (Some(gateway), None) => {
+            if service_account.is_some() {
+                return Err(Failure::usage(
+                    "--service-account goes with --workload: nothing asks for a gateway's",
+                ));
+            }
+            let mut all = gateway.0.clone();
+            all.extend(labels.into_iter().flat_map(|labels| labels.0.clone()));
+            Ok(ProxyChoice::Gateway(all))
+        }
+        (None, Some(workload)) => Ok(ProxyChoice::Workload(WorkloadChoice {
+            namespace: workload.namespace.clone(),
+            name: workload.name.clone(),
+            labels: labels.map(|labels| labels.0.clone()),
+            service_account,
+            port: None,
+        })),
+        _ => Err(Failure::usage("no proxy: the same resources mean different things for each")
+            .help(format!(
+                "mesh-policy {command} .. --gateway istio=ingressgateway  the gateway with these labels"
+            ))
+            .help(format!(
+                "mesh-policy {command} .. --workload my-app/backend       the sidecar of a workload"
+            ))),
+    }
+}
+
+/// The compiler's options, as far as the proxy's identity decides them.
+pub fn options(proxy: &Proxy, identity: Option<&Identity>) -> Options {
+    let default = Options::default();
+    let trust_domain = identity.and_then(|identity| identity.trust_domain.clone());
+    Options {
+        gateway_namespace: proxy.gateway_namespace.clone().unwrap_or(default.gateway_namespace),
+        trust_domain: trust_domain.unwrap_or(default.trust_domain),
+        trust_domain_aliases: identity
+            .map(|identity| identity.trust_domain_aliases.clone())
+            .unwrap_or_default(),
+        ..default
+    }
+}

@@ -1,0 +1,253 @@
+//! `mesh-policy run`.
+
+pub mod admin;
+pub mod locate;
+pub mod process;
+pub mod signals;
+
+use crate::args::Run;
+use crate::compile::{listening, write};
+use crate::failure::{BOLD, DIM, Failure, GOOD};
+use crate::resources::{Resources, choice, options};
+use anstream::{eprintln, println};
+use mesh_policy_compiler::{AccessLog, CompiledListener, Modules, Options};
+use process::{Envoy, TICK, exit_code, run_to_end};
+use signals::{Event, Signals};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long Envoy may take to load a module and open its ports, also on a slow machine.
+const START: Duration = Duration::from_secs(60);
+
+/// Runs a gateway until somebody stops it.
+pub fn run(args: &Run) -> Result<(), Failure> {
+    let resources = Resources::load(&args.input, "run")?;
+    let choice = choice(&args.proxy, None, "run")?;
+    let options = listening(options(&args.proxy, None), &args.listening)?;
+    // What is wrong with the resources is told first: it does not depend on this machine.
+    let findings: Vec<_> = mesh_policy_compiler::check(&resources.sources);
+    if findings.iter().any(mesh_policy_compiler::Finding::is_error) {
+        resources.report(&findings)?;
+        return Err(Failure::refused());
+    }
+    let modules = locate::modules(args.modules.as_deref());
+    let options = Options {
+        modules: Modules::Fused(modules.as_deref().unwrap_or(Path::new("dist")).join(locate::MODULE)),
+        admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
+        access_log: if args.access_log { AccessLog::Stdout } else { AccessLog::Off },
+        ..options
+    };
+    let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
+        .map_err(|refusal| resources.refuse(&refusal))?;
+    resources.report(&compiled.warnings)?;
+    modules?;
+    let envoy = locate::envoy(args.envoy.as_deref())?;
+    for listener in &compiled.listeners {
+        claim(listener)?;
+    }
+    if args.admin_port != 0 {
+        bind(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port).map_err(|error| {
+            taken(&format!("the admin port {}", args.admin_port), "127.0.0.1", &error)
+                .help("choose another by --admin-port, or 0 for any free one")
+        })?;
+    }
+
+    // From here on Ctrl-C ends this function, not the process: the folder and Envoy are cleaned up.
+    let mut signals = Signals::install()?;
+    let folder = tempfile::Builder::new()
+        .prefix("mesh-policy-")
+        .tempdir()
+        .map_err(|error| Failure::environment(format!("cannot create a temporary folder: {error}")))?;
+    let file = write(&compiled, folder.path())?;
+    validate(&envoy.path, &file)?;
+    let admin_file = folder.path().join("admin-address");
+    let mut command = command(&envoy.path, &file, &args.log_level);
+    command.arg("--admin-address-path").arg(&admin_file);
+    if let Some(concurrency) = args.concurrency {
+        command.args(["--concurrency", &concurrency.to_string()]);
+    }
+    command.stdout(if args.access_log { Stdio::inherit() } else { Stdio::null() });
+    let mut child = Envoy::start(&mut command)?;
+    let Some(admin) = wait_until_ready(&mut child, &admin_file, &mut signals)? else {
+        child.stop(|| signals.stop_asked());
+        return Ok(());
+    };
+    announce(&envoy.version, child.id(), admin, &compiled.listeners);
+    loop {
+        match signals.wait() {
+            Event::Stop => {
+                eprintln!("{DIM}stopping Envoy{DIM:#}");
+                child.stop(|| signals.stop_asked());
+                return Ok(());
+            }
+            Event::Child => {
+                if let Some(status) = child.ended() {
+                    return Err(
+                        ended(&mut child, status, "Envoy ended by itself").with_code(exit_code(status))
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn command(envoy: &Path, file: &Path, log_level: &str) -> Command {
+    let mut command = Command::new(envoy);
+    command.arg("--config-path").arg(file);
+    command.args(["--log-level", log_level, "--log-format", "%l %n: %v"]);
+    // Without: a second Envoy on this machine would be taken for a predecessor.
+    command.arg("--disable-hot-restart");
+    command
+}
+
+/// Lets Envoy judge the configuration before anything is started: its filters refuse what they cannot enforce.
+fn validate(envoy: &Path, file: &Path) -> Result<(), Failure> {
+    let mut command = command(envoy, file, "warning");
+    command.args(["--mode", "validate"]);
+    let (status, log) = run_to_end(&mut command, START)?;
+    if status.success() {
+        return Ok(());
+    }
+    for line in log.lines() {
+        eprintln!("{DIM}envoy:{DIM:#} {line}");
+    }
+    Err(Failure::environment(format!("Envoy refuses the compiled configuration ({status})"))
+        .help("`mesh-policy compile` writes it to a folder of yours, to look at it"))
+}
+
+/// The admin interface of an Envoy that is ready; `None` when somebody asked for the end before.
+fn wait_until_ready(
+    child: &mut Envoy,
+    admin_file: &Path,
+    signals: &mut Signals,
+) -> Result<Option<SocketAddr>, Failure> {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = child.ended() {
+            return Err(ended(child, status, "Envoy does not start"));
+        }
+        if signals.stop_asked() {
+            return Ok(None);
+        }
+        if let Some(admin) = admin::address(admin_file).filter(|admin| admin::is_ready(*admin)) {
+            return Ok(Some(admin));
+        }
+        if started.elapsed() > START {
+            let seconds = START.as_secs();
+            return Err(Failure::environment(format!("Envoy is not ready after {seconds} seconds")));
+        }
+        thread::sleep(TICK);
+    }
+}
+
+fn ended(child: &mut Envoy, status: std::process::ExitStatus, what: &str) -> Failure {
+    let failure = Failure::environment(format!("{what}: {status}; its last lines:"));
+    let lines = child.last_lines();
+    if lines.is_empty() {
+        return Failure::environment(format!("{what}: {status}; it logged nothing"))
+            .help("--log-level info shows more");
+    }
+    lines.into_iter().fold(failure, Failure::quote)
+}
+
+/// Makes sure that a listener's port is free. Envoy would share it with another Envoy without a word (`SO_REUSEPORT`).
+fn claim(listener: &CompiledListener) -> Result<(), Failure> {
+    let Ok(address) = listener.address.parse::<IpAddr>() else { return Ok(()) };
+    if listener.port == 0 {
+        return Ok(());
+    }
+    bind(address, listener.port).map_err(|error| {
+        taken(&format!("port {}", listener.port), &listener.address, &error).help(format!(
+            "listen on another one by --map-port {}={}",
+            listener.gateway_port,
+            suggested(listener.gateway_port)
+        ))
+    })
+}
+
+fn bind(address: IpAddr, port: u16) -> Result<(), std::io::Error> {
+    TcpListener::bind(SocketAddr::new(address, port)).map(drop)
+}
+
+fn taken(port: &str, address: &str, error: &std::io::Error) -> Failure {
+    Failure::environment(match error.kind() {
+        ErrorKind::AddrInUse => format!("{port} on {address} is taken by another program"),
+        ErrorKind::PermissionDenied => format!("{port} on {address} may only be opened by root"),
+        _ => format!("{port} on {address} cannot be opened: {error}"),
+    })
+}
+
+/// A port that anybody may open: 80 becomes 18080, 443 becomes 18443.
+fn suggested(port: u16) -> u16 {
+    match port {
+        80 => 18080,
+        443 => 18443,
+        port => 10_000_u16.checked_add(port).unwrap_or(port.saturating_sub(1)),
+    }
+}
+
+fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledListener]) {
+    let bound = admin::listeners(admin);
+    println!("{GOOD}ready{GOOD:#}: Envoy {version}, process {id}");
+    let mut example = None;
+    for listener in listeners {
+        // The kernel may have chosen the port.
+        let at = bound.iter().find(|(name, _)| *name == listener.name).map(|(_, address)| *address);
+        let port = at.map_or(listener.port, |at| at.port());
+        let urls = if listener.urls.is_empty() {
+            let host = at.map(|at| at.ip()).filter(|ip| !ip.is_unspecified());
+            let host = host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            vec![format!("http://{}/", SocketAddr::new(host, port))]
+        } else {
+            listener.urls.clone()
+        };
+        for url in &urls {
+            println!(
+                "  {BOLD}{url}{BOLD:#}  port {} of the Gateway, for {}",
+                listener.gateway_port,
+                listener.hosts.join(", ")
+            );
+        }
+        let host = listener.hosts.iter().find(|host| !host.starts_with('*'));
+        example = example.or_else(|| Some((urls.first()?.clone(), host.cloned())));
+    }
+    println!("  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface");
+    match example {
+        Some((url, Some(host))) => println!("try it: curl -H 'host: {host}' {url}"),
+        Some((url, None)) => println!("try it: curl {url}"),
+        None => {}
+    }
+    println!("Ctrl-C stops it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listener(port: u16) -> CompiledListener {
+        CompiledListener {
+            name: "127.0.0.1_80".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            port,
+            gateway_port: 80,
+            hosts: vec!["a.com".to_owned()],
+            urls: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_said_so_with_a_way_out() {
+        let other = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = other.local_addr().unwrap().port();
+        let expected = Failure::environment(format!("port {port} on 127.0.0.1 is taken by another program"))
+            .help("listen on another one by --map-port 80=18080");
+        assert_eq!(claim(&listener(port)), Err(expected));
+        drop(other);
+        assert_eq!(claim(&listener(port)), Ok(()));
+        assert_eq!(claim(&listener(0)), Ok(()));
+    }
+}
