@@ -57,7 +57,7 @@ pub fn route<'t>(table: &'t RouteTable, request: &RequestView<'_>, random: &mut 
     }
 }
 
-/// [`route`] in a chain of filters: the first of them that selects publishes its choice, and later ones follow it, so that
+/// [`route()`] in a chain of filters: the first of them that selects publishes its choice, and later ones follow it, so that
 /// all act on one choice, made for the request as it arrived.
 pub fn route_in_chain<'t>(
     table: &'t RouteTable,
