@@ -5,7 +5,7 @@ use crate::failure::{Failure, USAGE, WARNING};
 use crate::findings::count;
 use crate::resources::{Resources, choice, options};
 use crate::run::locate::{MODULE, modules};
-use anstream::{eprintln, println};
+use anstream::{eprintln, stdout};
 use mesh_policy_compiler::{CompiledProxy, Modules, Options};
 use std::fs;
 use std::io::Write;
@@ -29,11 +29,12 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         .map_err(|refusal| resources.refuse(&refusal))?;
     resources.report(&compiled.warnings)?;
     let file = write(&compiled, &args.output)?;
-    println!("wrote {}: {}", file.display(), count(compiled.listeners.len(), "listener"));
+    let mut out = stdout().lock();
+    writeln!(out, "wrote {}: {}", file.display(), count(compiled.listeners.len(), "listener"))?;
     for listener in &compiled.listeners {
-        println!("  {}:{}  {}", listener.address, listener.port, listener.hosts.join(", "));
+        writeln!(out, "  {}:{}  {}", listener.address, listener.port, listener.hosts.join(", "))?;
     }
-    println!("start it: envoy --config-path {}", file.display());
+    writeln!(out, "start it: envoy --config-path {}", file.display())?;
     Ok(())
 }
 

@@ -61,7 +61,8 @@ fn write_one(finding: &Finding, lines: Lines<'_>, out: &mut dyn Write) -> io::Re
     if let Some(resource) = &finding.resource {
         write!(out, "{resource}: ")?;
     }
-    if !finding.path.is_empty() {
+    // `.` is the document as a whole.
+    if !matches!(finding.path.as_str(), "" | ".") {
         write!(out, "{}: ", finding.path)?;
     }
     writeln!(out, "{}", finding.message)?;

@@ -40,6 +40,11 @@ impl Resources {
         }
         let sources = Sources::load(&input.files, &mut standard_input.as_slice())
             .map_err(|error| Failure::usage(error.to_string()))?;
+        // A pipe that broke must not pass for resources without mistakes.
+        if sources.resources().is_empty() && sources.findings().is_empty() {
+            let names: Vec<String> = sources.file_names().map(|name| format!("`{name}`")).collect();
+            return Err(Failure::usage(format!("no Istio resources in {}", names.join(", "))));
+        }
         Ok(Self { sources, standard_input: String::from_utf8_lossy(&standard_input).into_owned() })
     }
 

@@ -9,11 +9,11 @@ use crate::args::Run;
 use crate::compile::{listening, write};
 use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
-use anstream::{eprintln, println};
+use anstream::{eprintln, stdout};
 use mesh_policy_compiler::{AccessLog, CompiledListener, Modules, Options};
 use process::{Envoy, TICK, exit_code, run_to_end};
 use signals::{Event, Signals};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -76,7 +76,8 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         child.stop(|| signals.stop_asked());
         return Ok(());
     };
-    announce(&envoy.version, child.id(), admin, &compiled.listeners);
+    // Whoever read this far and left is no reason to stop.
+    let _ = announce(&envoy.version, child.id(), admin, &compiled.listeners);
     loop {
         match signals.wait() {
             Event::Stop => {
@@ -169,11 +170,11 @@ fn claim(listener: &CompiledListener) -> Result<(), Failure> {
     })
 }
 
-fn bind(address: IpAddr, port: u16) -> Result<(), std::io::Error> {
+fn bind(address: IpAddr, port: u16) -> io::Result<()> {
     TcpListener::bind(SocketAddr::new(address, port)).map(drop)
 }
 
-fn taken(port: &str, address: &str, error: &std::io::Error) -> Failure {
+fn taken(port: &str, address: &str, error: &io::Error) -> Failure {
     Failure::environment(match error.kind() {
         ErrorKind::AddrInUse => format!("{port} on {address} is taken by another program"),
         ErrorKind::PermissionDenied => format!("{port} on {address} may only be opened by root"),
@@ -190,9 +191,10 @@ fn suggested(port: u16) -> u16 {
     }
 }
 
-fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledListener]) {
+fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledListener]) -> io::Result<()> {
+    let mut out = stdout().lock();
     let bound = admin::listeners(admin);
-    println!("{GOOD}ready{GOOD:#}: Envoy {version}, process {id}");
+    writeln!(out, "{GOOD}ready{GOOD:#}: Envoy {version}, process {id}")?;
     let mut example = None;
     for listener in listeners {
         // The kernel may have chosen the port.
@@ -206,22 +208,24 @@ fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledList
             listener.urls.clone()
         };
         for url in &urls {
-            println!(
+            writeln!(
+                out,
                 "  {BOLD}{url}{BOLD:#}  port {} of the Gateway, for {}",
                 listener.gateway_port,
                 listener.hosts.join(", ")
-            );
+            )?;
         }
         let host = listener.hosts.iter().find(|host| !host.starts_with('*'));
         example = example.or_else(|| Some((urls.first()?.clone(), host.cloned())));
     }
-    println!("  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface");
+    writeln!(out, "  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface")?;
     match example {
-        Some((url, Some(host))) => println!("try it: curl -H 'host: {host}' {url}"),
-        Some((url, None)) => println!("try it: curl {url}"),
+        Some((url, Some(host))) => writeln!(out, "try it: curl -H 'host: {host}' {url}")?,
+        Some((url, None)) => writeln!(out, "try it: curl {url}")?,
         None => {}
     }
-    println!("Ctrl-C stops it");
+    writeln!(out, "Ctrl-C stops it")?;
+    out.flush()
 }
 
 #[cfg(test)]

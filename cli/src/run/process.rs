@@ -1,10 +1,10 @@
 //! Envoy as a child process: started, its log passed on, stopped.
 
 use crate::failure::{DIM, Failure};
-use anstream::eprintln;
+use anstream::stderr;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,12 +86,13 @@ impl Drop for Envoy {
     }
 }
 
-fn pass_on(stderr: impl Read, last_lines: &Mutex<VecDeque<String>>) {
-    for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+fn pass_on(pipe: impl Read, last_lines: &Mutex<VecDeque<String>>) {
+    for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
         // Header values can reach the log: no control character of theirs reaches the terminal.
         let line: String =
             String::from_utf8_lossy(&line).chars().filter(|c| !c.is_control() || *c == '\t').collect();
-        eprintln!("{DIM}envoy:{DIM:#} {line}");
+        // Without a terminal to tell, Envoy still serves.
+        let _ = writeln!(stderr(), "{DIM}envoy:{DIM:#} {line}");
         let mut last = last_lines.lock().unwrap_or_else(PoisonError::into_inner);
         if last.len() == LAST_LINES {
             last.pop_front();
