@@ -35,11 +35,20 @@ pub fn workload() -> Result<Option<Workload>, InvalidNode> {
 /// Whether Istio runs this Envoy as a gateway.
 pub fn is_gateway() -> bool {
     // Istio's node ids begin with the proxy's type. Asked only in order to warn, so a failure is a no.
-    abi::property(&["node", "id"]).ok().flatten().is_some_and(|id| id.starts_with(b"router~"))
+    property("id", None).ok().flatten().is_some_and(|id| id.starts_with(b"router~"))
+}
+
+/// A field of the node, below `xds.node`, which older Envoys call `node`.
+fn property(field: &str, key: Option<&str>) -> Result<Option<Vec<u8>>, HostError> {
+    let path: Vec<&str> = ["xds", "node", field].into_iter().chain(key).collect();
+    match abi::property(&path)? {
+        Some(value) => Ok(Some(value)),
+        None => abi::property(path.get(1..).unwrap_or_default()),
+    }
 }
 
 fn text(key: &'static str) -> Result<Option<String>, InvalidNode> {
-    match abi::property(&["node", "metadata", key])? {
+    match property("metadata", Some(key))? {
         None => Ok(None),
         Some(bytes) if bytes.is_empty() => Ok(None),
         Some(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| InvalidNode::Malformed(key, "text")),
@@ -49,7 +58,7 @@ fn text(key: &'static str) -> Result<Option<String>, InvalidNode> {
 /// Envoy hands a map over in the layout of a header map.
 fn labels() -> Result<Option<BTreeMap<String, String>>, InvalidNode> {
     let malformed = InvalidNode::Malformed(LABELS, "a map of strings");
-    let Some(bytes) = abi::property(&["node", "metadata", LABELS])? else { return Ok(None) };
+    let Some(bytes) = property("metadata", Some(LABELS))? else { return Ok(None) };
     let pairs = HeaderMap::parse(&bytes).map_err(|_| malformed.clone())?;
     let string = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|_| malformed.clone());
     pairs.iter().map(|(key, value)| Ok((string(key)?, string(value)?))).collect::<Result<_, _>>().map(Some)
@@ -61,7 +70,18 @@ mod tests {
     use crate::fake;
 
     fn metadata(key: &str, value: &[u8]) {
-        fake::with(|proxy| proxy.properties.insert(format!("node.metadata.{key}"), value.to_vec()));
+        fake::with(|proxy| proxy.properties.insert(format!("xds.node.metadata.{key}"), value.to_vec()));
+    }
+
+    #[test]
+    fn older_envoys_name_the_node_otherwise() {
+        fake::reset(&[]);
+        fake::with(|proxy| {
+            proxy.properties.insert("node.metadata.NAMESPACE".to_owned(), b"shop".to_vec());
+            proxy.properties.insert("node.id".to_owned(), b"router~1.1.1.1~x~y".to_vec());
+        });
+        assert_eq!(workload().unwrap().unwrap().namespace.as_deref(), Some("shop"));
+        assert!(is_gateway());
     }
 
     #[test]
