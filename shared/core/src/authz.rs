@@ -1,36 +1,104 @@
 //! Authorization: AuthorizationPolicies compiled for one proxy, and their verdict on a request.
+//!
+//! Policies of one action form one pool, whatever namespace they come from. DENY is asked first: any rule that matches
+//! rejects. Then ALLOW: when there is any such policy, also one without rules, some rule must match. AUDIT is recorded; a dry
+//! run gives a shadow verdict and changes nothing.
+//!
+//! What a request does not have matches no value, and so satisfies every `not` field: a header, a token, the identity of a
+//! peer without TLS. What cannot be *told* is something else: an address that the proxy was not set up to pass on, a token
+//! that is no JSON, a certificate whose names can be read in two ways. Then no condition on it holds for an ALLOW rule, and
+//! every condition on it holds for the other actions, so that doubt never lets a request pass.
+//!
+//! DIFFERENCE: Envoy knows its connections, so it never doubts; a certificate of several names from different trust domains
+//! satisfies an ALLOW rule there by any of them.
 
+mod at;
+mod cidr;
+mod claims;
+mod compile;
+mod condition;
+mod facts;
+mod identity;
 mod observe;
+mod path_template;
+mod rule;
+mod scope;
+mod value_match;
 mod verdict;
 
 pub use observe::{AuthzObserver, Unmet};
+pub use scope::Scope;
 pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
 
 use crate::proxy::ProxyContext;
 use crate::request::RequestView;
-use mesh_policy_istio::problem::{ProblemKind, Problems};
+use facts::Facts;
+use mesh_policy_istio::authorization_policy::Action;
+use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
+use rule::Rule;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The policies that apply to one proxy.
 #[derive(Debug, Default)]
 pub struct Authorizer {
     policies: Vec<Arc<PolicyId>>,
+    deny: Pool,
+    allow: Pool,
+    audit: Pool,
+    dry_deny: Pool,
+    dry_allow: Pool,
+}
+
+/// All rules of one action.
+#[derive(Debug, Default)]
+struct Pool {
+    /// Whether there is a policy of this action, with or without rules.
+    in_use: bool,
+    /// By the bytes of their names: the order in which Envoy tries them.
+    rules: Vec<Rule>,
 }
 
 impl Authorizer {
     /// Validates all AuthorizationPolicies of `resources` and keeps those that apply to `proxy`.
-    pub fn compile(resources: &[Resource], _proxy: &ProxyContext, problems: &mut Problems) -> Self {
+    ///
+    /// Whatever is wrong is reported in `problems`, also in policies that do not apply. An authorizer must not be used when
+    /// there are errors.
+    pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        let domains = compile::trust_domains(proxy);
+        let mut names = BTreeSet::new();
+        let mut authorizer = Self::default();
         for resource in resources {
-            if matches!(resource.spec, Spec::AuthorizationPolicy(_)) {
-                problems.error(
-                    resource.path.clone(),
-                    ProblemKind::Unsupported,
-                    "authorization policies cannot be enforced yet",
-                );
+            let Spec::AuthorizationPolicy(policy) = &resource.spec else { continue };
+            if !names.insert((resource.namespace(), resource.name())) {
+                compile::duplicate(resource, problems);
+            }
+            if let Some((id, rules)) = compile::policy(resource, policy, proxy, &domains, problems) {
+                if let Some(pool) = authorizer.pool(&id) {
+                    pool.in_use = true;
+                    pool.rules.extend(rules);
+                }
+                authorizer.policies.push(id);
             }
         }
-        Self::default()
+        let Self { policies: _, deny, allow, audit, dry_deny, dry_allow } = &mut authorizer;
+        for pool in [deny, allow, audit, dry_deny, dry_allow] {
+            pool.rules.sort_by_cached_key(|rule| rule.id.to_string());
+        }
+        authorizer
+    }
+
+    /// `None` for CUSTOM, which does not compile.
+    fn pool(&mut self, policy: &PolicyId) -> Option<&mut Pool> {
+        match (policy.action, policy.dry_run) {
+            (Action::Deny, false) => Some(&mut self.deny),
+            (Action::Deny, true) => Some(&mut self.dry_deny),
+            (Action::Allow, false) => Some(&mut self.allow),
+            (Action::Allow, true) => Some(&mut self.dry_allow),
+            (Action::Audit, _) => Some(&mut self.audit),
+            (Action::Custom, _) => None,
+        }
     }
 
     /// Whether no policy applies: everything is allowed and nothing recorded.
@@ -48,15 +116,69 @@ impl Authorizer {
     /// Decides about one request.
     pub fn authorize<'p, O: AuthzObserver>(
         &'p self,
-        _request: &RequestView<'_>,
-        _observer: &mut O,
+        request: &RequestView<'_>,
+        observer: &mut O,
     ) -> Verdict<'p> {
-        Verdict::allowed(None)
+        let facts = Facts::new(request);
+        let audited = self.audit.first_match(&facts, observer);
+        let shadow_deny = self.dry_deny.in_use.then(|| {
+            let rule = self.dry_deny.first_match(&facts, observer);
+            Shadow { allowed: rule.is_none(), rule }
+        });
+        let shadow_allow = self.dry_allow.in_use.then(|| {
+            let rule = self.dry_allow.first_match(&facts, observer);
+            Shadow { allowed: rule.is_some(), rule }
+        });
+        let denied = self.deny.first_match(&facts, observer);
+        let allowed = if denied.is_none() || observer.explains() {
+            self.allow.first_match(&facts, observer)
+        } else {
+            None
+        };
+        let verdict = match (denied, allowed) {
+            (Some(rule), _) => Verdict::denied(Some(rule)),
+            (None, Some(rule)) => Verdict::allowed(Some(rule)),
+            (None, None) if self.allow.in_use => Verdict::denied(None),
+            (None, None) => Verdict::allowed(None),
+        };
+        Verdict { audited, shadow_deny, shadow_allow, ..verdict }
     }
 
-    /// The ALLOW rule that came closest to matching: to be asked after a default deny. Looks at the first `at_most` rules.
+    /// The ALLOW rule that came closest to matching, the first of equals: to be asked after a default deny.
+    ///
+    /// Every condition of a rule is judged to count what it lacks, so `at_most` bounds the rules that are looked at.
     #[must_use]
-    pub fn nearest_miss(&self, _request: &RequestView<'_>, _at_most: usize) -> Option<NearestMiss<'_>> {
-        None
+    pub fn nearest_miss(&self, request: &RequestView<'_>, at_most: usize) -> Option<NearestMiss<'_>> {
+        let facts = Facts::new(request);
+        let rule = self.allow.rules.iter().take(at_most).min_by_key(|rule| rule.lacks(&facts))?;
+        Some(NearestMiss { rule: &rule.id, unmet: rule.unmet(&facts, true) })
     }
 }
+
+impl Pool {
+    /// The first rule that matches. An observer who wants reasons is shown the rest too.
+    fn first_match<'p, O: AuthzObserver>(
+        &'p self,
+        facts: &Facts<'_, '_>,
+        observer: &mut O,
+    ) -> Option<&'p RuleId> {
+        let mut first = None;
+        for rule in &self.rules {
+            if rule.matches(facts) {
+                observer.matched(&rule.id);
+                first = first.or(Some(&rule.id));
+                if !observer.explains() {
+                    break;
+                }
+            } else if observer.explains() {
+                observer.unmatched(&rule.id, &rule.unmet(facts, false));
+            } else {
+                observer.unmatched(&rule.id, &[]);
+            }
+        }
+        first
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -55,10 +55,7 @@ pub trait Random {
     /// A number below `bound`, each equally likely; 0 when `bound` is 0.
     fn below(&mut self, bound: u64) -> u64 {
         // The high half of a 128-bit product: no division, and a bias below 2^-32 for bounds of 32 bits.
-        #[expect(clippy::cast_possible_truncation, reason = "the product shifted by 64 bits fits 64 bits")]
-        {
-            (u128::from(self.next()) * u128::from(bound) >> 64) as u64
-        }
+        ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 }
 

@@ -49,8 +49,8 @@ impl fmt::Display for RuleId {
 /// The decision about one request, and what was recorded beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verdict<'p> {
-    allowed: bool,
-    determining: Option<&'p RuleId>,
+    pub(super) allowed: bool,
+    pub(super) determining: Option<&'p RuleId>,
     pub(super) audited: Option<&'p RuleId>,
     pub(super) shadow_deny: Option<Shadow<'p>>,
     pub(super) shadow_allow: Option<Shadow<'p>>,

@@ -1,0 +1,84 @@
+//! What the rules compare with: read from the request when first needed, then kept.
+
+use super::cidr;
+use super::claims::Token;
+use super::identity;
+use crate::request::{Attribute, RequestView};
+use std::cell::OnceCell;
+use std::net::IpAddr;
+
+/// A request, seen by rules.
+pub(super) struct Facts<'v, 'r> {
+    request: &'v RequestView<'r>,
+    direct_remote_ip: OnceCell<Option<IpAddr>>,
+    remote_ip: OnceCell<Option<IpAddr>>,
+    destination_ip: OnceCell<Option<IpAddr>>,
+    destination_port: OnceCell<Option<u16>>,
+    token: OnceCell<Token>,
+}
+
+/// Which address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// `ipBlocks`, `source.ip`: the direct peer.
+    DirectRemote,
+    /// `remoteIpBlocks`, `remote.ip`: the client behind trusted proxies.
+    Remote,
+    /// `destination.ip`.
+    Destination,
+}
+
+impl<'v, 'r> Facts<'v, 'r> {
+    pub(super) fn new(request: &'v RequestView<'r>) -> Self {
+        Self {
+            request,
+            direct_remote_ip: OnceCell::new(),
+            remote_ip: OnceCell::new(),
+            destination_ip: OnceCell::new(),
+            destination_port: OnceCell::new(),
+            token: OnceCell::new(),
+        }
+    }
+
+    pub(super) const fn request(&self) -> &'v RequestView<'r> {
+        self.request
+    }
+
+    /// Every connection has addresses: none that can be read means that the proxy was not set up to tell.
+    pub(super) fn address(&self, side: Side) -> Option<IpAddr> {
+        let (cell, attribute) = match side {
+            Side::DirectRemote => (&self.direct_remote_ip, Attribute::DirectRemoteIp),
+            Side::Remote => (&self.remote_ip, Attribute::RemoteIp),
+            Side::Destination => (&self.destination_ip, Attribute::DestinationIp),
+        };
+        *cell.get_or_init(|| self.request.attribute(attribute).and_then(cidr::address))
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        *self.destination_port.get_or_init(|| {
+            let text = self.request.attribute(Attribute::DestinationPort)?;
+            cidr::decimal(std::str::from_utf8(text).ok()?).and_then(|port| u16::try_from(port).ok())
+        })
+    }
+
+    pub(super) fn token(&self) -> &Token {
+        self.token.get_or_init(|| Token::read(self.request.attribute(Attribute::JwtPayload)))
+    }
+
+    /// Whether any identity of the peer passes: each URI SAN, each DNS SAN, the subject. `None` when open.
+    pub(super) fn any_peer(&self, test: impl Fn(&[u8]) -> bool) -> Option<bool> {
+        let mut open = false;
+        for attribute in [Attribute::PeerUriSans, Attribute::PeerDnsSans] {
+            let Some(list) = self.request.attribute(attribute) else { continue };
+            match identity::any_name(list, &test) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => open = true,
+            }
+        }
+        if self.request.attribute(Attribute::PeerSubject).is_some_and(test) {
+            return Some(true);
+        }
+        if open { None } else { Some(false) }
+    }
+}
