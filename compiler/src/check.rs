@@ -1,10 +1,34 @@
 //! Everything that is wrong with the resources, before any proxy is chosen.
 
 use crate::finding::Finding;
+use crate::references;
 use crate::source::Sources;
+use crate::validate::validate;
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::route::RouteTable;
+use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::resource::Resource;
+use std::collections::BTreeMap;
 
-/// All findings, errors and warnings.
+/// All findings in the order of the input, errors and warnings.
 #[must_use]
 pub fn check(sources: &Sources) -> Vec<Finding> {
-    sources.findings().to_vec()
+    let mut problems = Problems::new();
+    let sound: Vec<Resource> = sources.sound().cloned().collect();
+    for resource in &sound {
+        validate(resource, &mut problems);
+    }
+    // Any proxy will do: rules are judged whether or not they are its own. Labels that are known, though empty, make
+    // selectors legal.
+    let proxy = ProxyContext { labels: Some(BTreeMap::new()), ..ProxyContext::default() };
+    let _ = RouteTable::compile(&sound, &proxy, &mut problems);
+    let _ = Authorizer::compile(&sound, &proxy, &mut problems);
+    references::check(sources, &mut problems);
+    let mut findings = sources.findings().to_vec();
+    findings.extend(sources.findings_of(&problems));
+    sources.in_order(findings)
 }
+
+#[cfg(test)]
+mod tests;

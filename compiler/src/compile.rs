@@ -1,8 +1,17 @@
 //! One proxy's complete Envoy configuration.
 
+mod applicable;
+mod reachable;
+
+use crate::check::check;
+use crate::destination::Caller;
+use crate::envoy;
 use crate::finding::{Finding, Refusal};
 use crate::options::{Options, ProxyChoice};
+use crate::plugin::{for_listener, listeners, only_gateways};
+use crate::service::{Service, services};
 use crate::source::Sources;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::Value;
 
 /// What Envoy is started with.
@@ -37,10 +46,84 @@ pub struct CompiledListener {
 ///
 /// # Errors
 /// All findings, when there are errors among them, or when the choice is one that cannot be compiled.
-pub fn compile(
-    sources: &Sources,
-    _choice: &ProxyChoice,
-    _options: &Options,
-) -> Result<CompiledProxy, Refusal> {
-    Err(Refusal { findings: sources.findings().to_vec() })
+pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Result<CompiledProxy, Refusal> {
+    let labels = match choice {
+        ProxyChoice::Gateway(labels) => labels,
+        ProxyChoice::Workload(workload) => return Err(only_gateways(workload)),
+    };
+    let mut findings = check(sources);
+    if findings.iter().any(Finding::is_error) {
+        return Err(Refusal { findings });
+    }
+    let listeners = listeners(sources, choice, options, findings.clone())?;
+    let mut problems = Problems::new();
+    applicable::check(sources, labels, options, &mut problems);
+    let services = visible(sources, options, &mut problems);
+    let caller =
+        Caller { namespace: &options.gateway_namespace, labels, root_namespace: &options.root_namespace };
+    let clusters = envoy::cluster::clusters(sources.resources(), &services, caller, &mut problems);
+    let mut compiled = Vec::new();
+    let mut opened = Vec::new();
+    for listener in &listeners {
+        let enforced = for_listener(sources, labels, listener, options);
+        reachable::check(&enforced, &services, &clusters, &mut problems);
+        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, options));
+        opened.push(CompiledListener {
+            name: listener.name.clone(),
+            address: listener.address.to_string(),
+            port: listener.port,
+            gateway_port: listener.gateway_port,
+            hosts: listener.hosts.clone(),
+            urls: urls(listener.address, listener.port),
+        });
+    }
+    findings.extend(sources.findings_of(&problems));
+    let findings = sources.in_order(findings);
+    if findings.iter().any(Finding::is_error) {
+        return Err(Refusal { findings });
+    }
+    let clusters = clusters.into_values().collect();
+    let bootstrap = envoy::bootstrap::bootstrap(choice, options, compiled, clusters);
+    Ok(CompiledProxy { bootstrap, listeners: opened, warnings: findings })
 }
+
+/// The services that the proxy sees. One host defined by several ServiceEntries is refused: Istio would join them.
+fn visible<'s>(sources: &'s Sources, options: &Options, problems: &mut Problems) -> Vec<Service<'s>> {
+    let mut found: Vec<Service<'s>> = Vec::new();
+    for service in services(sources.resources()) {
+        if !service.is_visible_from(&options.gateway_namespace) {
+            continue;
+        }
+        if let Some(other) = found.iter().find(|other| other.host == service.host) {
+            problems.error(
+                service.resource.spec_path().field("hosts"),
+                ProblemKind::Unsupported,
+                format!(
+                    "{} also defines the host `{}`, at {}: joining them cannot be carried out yet",
+                    other.resource,
+                    service.host,
+                    sources.place(other.resource)
+                ),
+            );
+            continue;
+        }
+        found.push(service);
+    }
+    found
+}
+
+fn urls(address: std::net::IpAddr, port: u16) -> Vec<String> {
+    if port == 0 {
+        return Vec::new();
+    }
+    let host = match address {
+        std::net::IpAddr::V4(address) if address.is_unspecified() => "127.0.0.1".to_owned(),
+        std::net::IpAddr::V6(address) if address.is_unspecified() => "[::1]".to_owned(),
+        std::net::IpAddr::V4(address) => address.to_string(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+    };
+    vec![format!("http://{host}:{port}/")]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! A problem as people meet it: file, line, resource, field.
 
-use mesh_policy_istio::problem::Severity;
+use mesh_policy_istio::problem::{ProblemKind, Severity};
 use std::fmt;
 
 /// One thing that is wrong with what was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The file, as it was named on input; `<stdin>` for standard input.
+    /// The file, as it was named on input; `<stdin>` for standard input; empty when no file is to blame.
     pub file: String,
     /// The line, counted from 1; none where the text has no positions.
     pub line: Option<u32>,
@@ -27,6 +27,21 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// An error that stands in no file.
+    pub(crate) fn placeless(kind: ProblemKind, message: impl Into<String>, help: Option<String>) -> Self {
+        Self {
+            file: String::new(),
+            line: None,
+            column: None,
+            resource: None,
+            path: String::new(),
+            severity: Severity::Error,
+            code: kind.code(),
+            message: message.into(),
+            help,
+        }
+    }
+
     /// Whether it refuses the resources.
     #[must_use]
     pub fn is_error(&self) -> bool {
@@ -37,7 +52,10 @@ impl Finding {
 impl fmt::Display for Finding {
     /// `shop.yaml:7:5: error[unknown-field]: VirtualService shop/customers: spec.http[0].rote: unknown field (did you mean `route`?)`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        // A finding about the choice of the proxy stands in no file.
+        if !self.file.is_empty() {
+            f.write_str(&self.file)?;
+        }
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
@@ -48,7 +66,10 @@ impl fmt::Display for Finding {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(f, ": {severity}[{}]: ", self.code)?;
+        if !self.file.is_empty() {
+            f.write_str(": ")?;
+        }
+        write!(f, "{severity}[{}]: ", self.code)?;
         if let Some(resource) = &self.resource {
             write!(f, "{resource}: ")?;
         }

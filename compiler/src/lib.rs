@@ -11,10 +11,19 @@
 
 pub mod check;
 pub mod compile;
+mod destination;
+mod envoy;
 pub mod finding;
+mod gateway;
+mod nearest;
 pub mod options;
 pub mod plugin;
+mod references;
+mod service;
 pub mod source;
+mod validate;
+mod values;
+mod visibility;
 
 pub use check::check;
 pub use compile::{CompiledListener, CompiledProxy, compile};

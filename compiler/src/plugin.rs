@@ -1,10 +1,18 @@
 //! What one filter is told: the resources that matter to its listener, and the workload it acts for.
 
-use crate::finding::Refusal;
-use crate::options::{Options, ProxyChoice};
+mod relevant;
+
+use crate::check::check;
+use crate::finding::{Finding, Refusal};
+use crate::gateway::{self, Listener};
+use crate::options::{Options, ProxyChoice, WorkloadChoice};
+use crate::service::workload_labels;
 use crate::source::Sources;
-use mesh_policy_core::proxy::ProxyContext;
-use serde_json::Value;
+use mesh_policy_core::proxy::{MESH, ProxyContext};
+use mesh_policy_istio::problem::{ProblemKind, Problems};
+use mesh_policy_istio::resource::{Resource, Spec};
+use mesh_policy_istio::workload::Workload;
+use serde_json::{Value, json};
 
 /// One listener of a proxy, with what its filters enforce.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +23,8 @@ pub struct EnforcedListener {
     pub port: Option<u16>,
     /// Who enforces, for `RouteTable::compile` and `Authorizer::compile`.
     pub proxy: ProxyContext,
+    /// What is enforced: the resources of the plugin configuration, their paths still leading back to the sources.
+    pub resources: Vec<Resource>,
     /// The plugin configuration of its filters.
     pub plugin_config: Value,
 }
@@ -25,16 +35,181 @@ pub struct EnforcedListener {
 /// All findings, when there are errors among them.
 pub fn enforced(
     sources: &Sources,
-    _choice: &ProxyChoice,
-    _options: &Options,
+    choice: &ProxyChoice,
+    options: &Options,
 ) -> Result<Vec<EnforcedListener>, Refusal> {
-    Err(Refusal { findings: sources.findings().to_vec() })
+    let findings = check(sources);
+    if findings.iter().any(Finding::is_error) {
+        return Err(Refusal { findings });
+    }
+    match choice {
+        ProxyChoice::Workload(choice) => Ok(vec![for_workload(sources, choice, options)]),
+        ProxyChoice::Gateway(labels) => {
+            let listeners = listeners(sources, choice, options, findings)?;
+            Ok(listeners.iter().map(|listener| for_listener(sources, labels, listener, options)).collect())
+        }
+    }
 }
 
-/// The plugin configuration of a proxy's filters; for a gateway with several listeners, one without a port.
+/// The listeners of a gateway; none for a workload.
+pub(crate) fn listeners<'s>(
+    sources: &'s Sources,
+    choice: &ProxyChoice,
+    options: &Options,
+    mut findings: Vec<Finding>,
+) -> Result<Vec<Listener<'s>>, Refusal> {
+    let ProxyChoice::Gateway(labels) = choice else { return Ok(Vec::new()) };
+    let mut problems = Problems::new();
+    let listeners = gateway::listeners(sources.resources(), labels, options, &mut problems);
+    match listeners {
+        Ok(listeners) if !problems.has_errors() => Ok(listeners),
+        listeners => {
+            findings.extend(listeners.err());
+            findings.extend(sources.findings_of(&problems));
+            Err(Refusal { findings: sources.in_order(findings) })
+        }
+    }
+}
+
+/// The plugin configuration of a proxy's filters; for a gateway with several listeners, one for all of them.
 ///
 /// # Errors
 /// All findings, when there are errors among them.
-pub fn plugin_config(sources: &Sources, _choice: &ProxyChoice, _options: &Options) -> Result<Value, Refusal> {
-    Err(Refusal { findings: sources.findings().to_vec() })
+pub fn plugin_config(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Result<Value, Refusal> {
+    let mut listeners = enforced(sources, choice, options)?;
+    if let (ProxyChoice::Gateway(labels), true) = (choice, listeners.len() > 1) {
+        let all = listeners_as_one(sources, labels, options)?;
+        return Ok(all.plugin_config);
+    }
+    Ok(listeners.pop().map(|listener| listener.plugin_config).unwrap_or_default())
 }
+
+fn listeners_as_one(
+    sources: &Sources,
+    labels: &std::collections::BTreeMap<String, String>,
+    options: &Options,
+) -> Result<EnforcedListener, Refusal> {
+    let choice = ProxyChoice::Gateway(labels.clone());
+    let mut all = listeners(sources, &choice, options, Vec::new())?.into_iter();
+    let Some(mut one) = all.next() else { return Err(Refusal { findings: Vec::new() }) };
+    for listener in all {
+        for (resource, indexes) in listener.servers {
+            match one.servers.iter_mut().find(|(other, _)| other.path == resource.path) {
+                Some((_, own)) => own.extend(indexes),
+                None => one.servers.push((resource, indexes)),
+            }
+        }
+    }
+    let mut enforced = for_listener(sources, labels, &one, options);
+    enforced.port = None;
+    enforced.proxy.port = None;
+    if let Some(workload) = enforced.plugin_config.get_mut("workload").and_then(Value::as_object_mut) {
+        workload.remove("port");
+    }
+    Ok(enforced)
+}
+
+/// What the filters of a gateway's listener enforce.
+pub(crate) fn for_listener(
+    sources: &Sources,
+    labels: &std::collections::BTreeMap<String, String>,
+    listener: &Listener<'_>,
+    options: &Options,
+) -> EnforcedListener {
+    let workload = Workload {
+        namespace: Some(options.gateway_namespace.clone()),
+        labels: Some(labels.clone()),
+        service_account: None,
+        gateways: listener.gateways(),
+        port: Some(u32::from(listener.gateway_port)),
+        trust_domain: Some(options.trust_domain.clone()),
+        trust_domain_aliases: options.trust_domain_aliases.clone(),
+        root_namespace: Some(options.root_namespace.clone()),
+    };
+    let relevant = relevant::for_gateway(sources, &workload, listener);
+    assemble(listener.name.clone(), &workload, relevant)
+}
+
+fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> EnforcedListener {
+    let WorkloadChoice { namespace, name, labels, service_account, port } = choice;
+    let entry = sources.resources().iter().find_map(|resource| match &resource.spec {
+        Spec::WorkloadEntry(spec) if resource.namespace() == namespace && resource.name() == name => {
+            Some((resource, spec))
+        }
+        _ => None,
+    });
+    let workload = Workload {
+        namespace: Some(namespace.clone()),
+        labels: labels.clone().or_else(|| entry.map(|(resource, spec)| workload_labels(resource, spec))),
+        service_account: service_account
+            .clone()
+            .or_else(|| entry.and_then(|(_, spec)| spec.service_account.clone())),
+        gateways: vec![MESH.to_owned()],
+        port: port.map(u32::from),
+        trust_domain: Some(options.trust_domain.clone()),
+        trust_domain_aliases: options.trust_domain_aliases.clone(),
+        root_namespace: Some(options.root_namespace.clone()),
+    };
+    let relevant = relevant::for_sidecar(sources, &workload);
+    assemble(name.clone(), &workload, relevant)
+}
+
+/// A resource that matters, typed and as it was written.
+pub(crate) type Relevant = (Resource, Value);
+
+fn assemble(name: String, workload: &Workload, relevant: Vec<Relevant>) -> EnforcedListener {
+    let mut problems = Problems::new();
+    let proxy = ProxyContext::compile(workload, &mut problems);
+    let (resources, items): (Vec<Resource>, Vec<Value>) = relevant.into_iter().unzip();
+    let plugin_config =
+        json!({"apiVersion": "v1", "kind": "List", "items": items, "workload": workload_json(workload)});
+    EnforcedListener { name, port: proxy.port, proxy, resources, plugin_config }
+}
+
+/// What is not known is left out: the filter then asks Envoy's node metadata, or refuses selectors.
+fn workload_json(workload: &Workload) -> Value {
+    let Workload {
+        namespace,
+        labels,
+        service_account,
+        gateways,
+        port,
+        trust_domain,
+        trust_domain_aliases,
+        root_namespace,
+    } = workload;
+    let mut object = serde_json::Map::new();
+    let mut put = |name: &str, value: Value| {
+        if !value.is_null() {
+            object.insert(name.to_owned(), value);
+        }
+    };
+    put("namespace", json!(namespace));
+    put("labels", json!(labels));
+    put("serviceAccount", json!(service_account));
+    put("gateways", json!(gateways));
+    put("port", json!(port));
+    put("trustDomain", json!(trust_domain));
+    if !trust_domain_aliases.is_empty() {
+        put("trustDomainAliases", json!(trust_domain_aliases));
+    }
+    put("rootNamespace", json!(root_namespace));
+    Value::Object(object)
+}
+
+/// Why a whole proxy cannot be compiled for a workload.
+pub(crate) fn only_gateways(choice: &WorkloadChoice) -> Refusal {
+    let WorkloadChoice { namespace, name, .. } = choice;
+    Refusal {
+        findings: vec![Finding::placeless(
+            ProblemKind::Unsupported,
+            format!(
+                "only gateways can be compiled to a whole Envoy configuration, not the workload `{namespace}/{name}`"
+            ),
+            Some("the plugin configuration of its filters can be had".to_owned()),
+        )],
+    }
+}
+
+#[cfg(test)]
+mod tests;

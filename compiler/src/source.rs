@@ -57,6 +57,8 @@ struct Document {
     node: Node,
     /// `VirtualService shop/customers`, as far as it could be read.
     label: Option<String>,
+    /// Whether it was read without an error. What was not must not be judged further: entries may be missing.
+    sound: bool,
 }
 
 impl Sources {
@@ -110,6 +112,11 @@ impl Sources {
     #[must_use]
     pub fn resources(&self) -> &[Resource] {
         &self.resources
+    }
+
+    /// The resources that were read without an error: those which can be judged.
+    pub fn sound(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter().filter(|r| self.document(&r.path).is_some_and(|document| document.sound))
     }
 
     /// What is wrong with the texts: not YAML, unknown fields, wrong types, duplicate resources.
@@ -168,6 +175,19 @@ impl Sources {
     #[must_use]
     pub fn findings_of(&self, problems: &Problems) -> Vec<Finding> {
         problems.iter().map(|problem| self.finding(problem)).collect()
+    }
+
+    /// Sorts by place and drops what is said twice.
+    pub(crate) fn in_order(&self, mut findings: Vec<Finding>) -> Vec<Finding> {
+        let file = |finding: &Finding| self.files.iter().position(|file| file.name == finding.file);
+        findings.sort_by_cached_key(|finding| (file(finding), finding.line, finding.column));
+        let mut unique: Vec<Finding> = Vec::with_capacity(findings.len());
+        for finding in findings {
+            if !unique.contains(&finding) {
+                unique.push(finding);
+            }
+        }
+        unique
     }
 
     fn document(&self, path: &Path) -> Option<&Document> {
@@ -316,8 +336,8 @@ impl Sources {
                 }
             }
         }
-        for problem in cx.into_problems() {
-            let finding = self.located(file, &node, &problem.path.clone(), &problem);
+        for problem in &cx.into_problems() {
+            let finding = self.located(file, &node, &problem.path, problem);
             self.findings.push(finding);
         }
         for entry in entries.map(Node::entries).unwrap_or_default() {
@@ -330,8 +350,10 @@ impl Sources {
         let mut cx = Context::new();
         let read = resource::read(&node, &mut cx);
         let label = read.first().map(ToString::to_string).or_else(|| label(&node));
-        for problem in cx.into_problems() {
-            let mut finding = self.located(file, &node, &problem.path.clone(), &problem);
+        let problems = cx.into_problems();
+        let sound = !problems.has_errors();
+        for problem in &problems {
+            let mut finding = self.located(file, &node, &problem.path, problem);
             finding.resource.clone_from(&label);
             self.findings.push(finding);
         }
@@ -339,7 +361,7 @@ impl Sources {
             resource.path = Path::root().field(ROOT).index(number);
             self.resources.push(resource);
         }
-        self.documents.push(Document { file, node, label });
+        self.documents.push(Document { file, node, label, sound });
     }
 
     /// In a cluster the second of two resources would replace the first; between files nobody knows which is meant.

@@ -1,0 +1,42 @@
+//! The bootstrap around listeners and clusters.
+
+use super::socket_address;
+use crate::options::{Options, ProxyChoice};
+use serde_json::{Value, json};
+
+pub(crate) fn bootstrap(
+    choice: &ProxyChoice,
+    options: &Options,
+    listeners: Vec<Value>,
+    clusters: Vec<Value>,
+) -> Value {
+    let (namespace, labels) = match choice {
+        ProxyChoice::Gateway(labels) => (&options.gateway_namespace, Some(labels)),
+        ProxyChoice::Workload(workload) => (&workload.namespace, workload.labels.as_ref()),
+    };
+    let mut bootstrap = json!({
+        "node": {
+            "id": options.node_id,
+            "cluster": "mesh-policy",
+            "metadata": {"NAMESPACE": namespace, "LABELS": labels},
+        },
+        "layered_runtime": {"layers": [
+            {
+                "name": "mesh_policy",
+                "static_layer": {
+                    // As Istio: a fragment in the request target is cut off rather than answered with 400, and long
+                    // expressions are not refused.
+                    "envoy.reloadable_features.http_reject_path_with_fragment": false,
+                    "re2.max_program_size.error_level": 32768,
+                },
+            },
+            {"name": "admin", "admin_layer": {}},
+        ]},
+        "static_resources": {"listeners": listeners, "clusters": clusters},
+    });
+    if let (Some(admin), Some(object)) = (options.admin, bootstrap.as_object_mut()) {
+        let address = socket_address(admin.ip(), admin.port());
+        object.insert("admin".to_owned(), json!({"address": address}));
+    }
+    bootstrap
+}

@@ -1,0 +1,86 @@
+//! The HTTP filters of a listener.
+
+use super::extension;
+use crate::options::Modules;
+use mesh_policy_core::control;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The filters in their order; `plugin_config` is what the Wasm filters enforce.
+pub(crate) fn http_filters(
+    modules: &Modules,
+    listener: &str,
+    grpc_web: bool,
+    plugin_config: &Value,
+) -> Vec<Value> {
+    let configuration = plugin_config.to_string();
+    let wasm = |name: &str, file: &Path| wasm_filter(name, file, listener, &configuration);
+    let mut filters = vec![peer_facts()];
+    match modules {
+        Modules::Fused(file) => filters.push(wasm("mesh_policy", file)),
+        Modules::Separate { authz, headers, fault, router } => filters.extend([
+            wasm("mesh_authz", authz),
+            wasm("mesh_headers", headers),
+            wasm("mesh_fault", fault),
+            wasm("mesh_router", router),
+        ]),
+    }
+    if grpc_web {
+        filters.push(extension(
+            "envoy.filters.http.grpc_web",
+            "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+            json!({}),
+        ));
+    }
+    filters.push(extension(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+        json!({}),
+    ));
+    filters
+}
+
+/// What the attributes of a Wasm filter do not tell: the direct peer's address (`source.address` is the one that
+/// X-Forwarded-For may replace) and all URI SANs of its certificate (the attribute has the first only).
+fn peer_facts() -> Value {
+    let fact = |key: &str, format: &str| {
+        json!({
+            "object_key": key,
+            "factory_key": "envoy.string",
+            "format_string": {"text_format_source": {"inline_string": format}, "omit_empty_values": true},
+            "skip_if_empty": true,
+        })
+    };
+    extension(
+        "envoy.filters.http.set_filter_state",
+        "envoy.extensions.filters.http.set_filter_state.v3.Config",
+        json!({"on_request_headers": [
+            fact(control::DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+            fact(control::PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
+        ]}),
+    )
+}
+
+/// A module that fails fails closed. `FAIL_RELOAD` does so too, but then starts the module anew, where the default would
+/// answer 503 until somebody restarts Envoy.
+fn wasm_filter(name: &str, file: &Path, listener: &str, configuration: &str) -> Value {
+    extension(
+        name,
+        "envoy.extensions.filters.http.wasm.v3.Wasm",
+        json!({"config": {
+            "name": format!("{name}.{listener}"),
+            // Listeners share one VM; the root id tells them apart in it.
+            "root_id": format!("{name}.{listener}"),
+            "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": name,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": file}},
+            },
+            "configuration": {
+                "@type": "type.googleapis.com/google.protobuf.StringValue",
+                "value": configuration,
+            },
+        }}),
+    )
+}

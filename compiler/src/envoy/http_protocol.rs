@@ -1,0 +1,105 @@
+//! How HTTP is spoken to a cluster.
+
+use super::{duration, extension, put, typed};
+use crate::values::Protocol;
+use mesh_policy_core::control;
+use mesh_policy_istio::destination_rule::{
+    ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, OutlierDetection,
+};
+use serde_json::{Map, Value, json};
+
+const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The most streams that Envoy takes as a bound.
+const MAX_CONCURRENT_STREAMS: u32 = 2_147_483_647;
+
+/// The cluster's `typed_extension_protocol_options`.
+pub(crate) fn options(
+    protocol: Option<Protocol>,
+    pool: Option<&ConnectionPoolSettings>,
+    outliers: Option<&OutlierDetection>,
+) -> Value {
+    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+    let http = pool.and_then(|pool| pool.http.as_ref());
+    let mut common = Map::new();
+    let idle = http.and_then(|http| http.idle_timeout).or_else(|| tcp.and_then(|tcp| tcp.idle_timeout));
+    put(&mut common, "idle_timeout", idle.map_or(Value::Null, duration));
+    let lifetime = tcp.and_then(|tcp| tcp.max_connection_duration);
+    put(&mut common, "max_connection_duration", lifetime.map_or(Value::Null, duration));
+    let requests = http.and_then(|http| http.max_requests_per_connection).filter(|count| *count > 0);
+    put(&mut common, "max_requests_per_connection", json!(requests));
+
+    let mut options = Map::new();
+    if !common.is_empty() {
+        put(&mut options, "common_http_protocol_options", Value::Object(common));
+    }
+    let upgrade = http.and_then(|http| http.h2_upgrade_policy) == Some(H2UpgradePolicy::Upgrade)
+        && protocol.is_none_or(Protocol::is_http);
+    // A port that does not say what is spoken there gets what the client speaks.
+    let follow_client = http.and_then(|http| http.use_client_protocol) == Some(true) || protocol.is_none();
+    if protocol.is_some_and(Protocol::is_http2) || upgrade {
+        let explicit = json!({"http2_protocol_options": http2(http)});
+        put(&mut options, "explicit_http_config", explicit);
+    } else if follow_client {
+        let both = json!({"http_protocol_options": {}, "http2_protocol_options": http2(http)});
+        put(&mut options, "use_downstream_protocol_config", both);
+    } else {
+        put(&mut options, "explicit_http_config", json!({"http_protocol_options": {}}));
+    }
+    if let Some(matcher) = outliers.and_then(error_matcher) {
+        put(&mut options, "outlier_detection", json!({"error_matcher": matcher}));
+    }
+    put(&mut options, "http_filters", json!(http_filters()));
+    json!({OPTIONS: typed(OPTIONS, Value::Object(options))})
+}
+
+fn http2(http: Option<&HttpSettings>) -> Value {
+    let streams = http
+        .and_then(|http| http.max_concurrent_streams)
+        .and_then(|count| u32::try_from(count).ok())
+        .filter(|count| *count > 0)
+        .unwrap_or(MAX_CONCURRENT_STREAMS);
+    let mut object = Map::new();
+    put(&mut object, "max_concurrent_streams", json!(streams));
+    if let Some(keepalive) = http.and_then(|http| http.http2_keep_alive.as_ref())
+        && let (Some(interval), Some(timeout)) = (keepalive.interval, keepalive.timeout)
+    {
+        let pings = json!({"interval": duration(interval), "timeout": duration(timeout)});
+        put(&mut object, "connection_keepalive", pings);
+    }
+    Value::Object(object)
+}
+
+/// The statuses that count as failures in place of all 5xx.
+fn error_matcher(outliers: &OutlierDetection) -> Option<Value> {
+    let rules: Vec<Value> = outliers
+        .http_error_codes
+        .iter()
+        .map(|code| {
+            let header = json!({"name": ":status", "string_match": {"exact": code.to_string()}});
+            json!({"http_response_headers_match": {"headers": [header]}})
+        })
+        .collect();
+    match rules.as_slice() {
+        [] => None,
+        [one] => Some(one.clone()),
+        _ => Some(json!({"or_match": {"rules": rules}})),
+    }
+}
+
+/// The control headers must stay until the request and its mirrors have found their clusters, and no longer.
+fn http_filters() -> [Value; 2] {
+    let removals: Vec<Value> = control::ALL.iter().map(|header| json!({"remove": header})).collect();
+    [
+        extension(
+            "envoy.filters.http.header_mutation",
+            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            json!({"mutations": {"request_mutations": removals}}),
+        ),
+        extension(
+            "envoy.filters.http.upstream_codec",
+            "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+            json!({}),
+        ),
+    ]
+}

@@ -1,0 +1,73 @@
+//! Which instance takes a request.
+
+use super::{duration, put};
+use crate::destination::Placed;
+use mesh_policy_istio::destination_rule::{LoadBalancerSettings, SimpleLb};
+use mesh_policy_istio::path::Path;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
+use serde_json::{Map, Value, json};
+
+/// Sets `lb_policy` and what belongs to it; least request unless the settings say otherwise.
+pub(crate) fn configure(
+    cluster: &mut Map<String, Value>,
+    settings: Option<&Placed<'_, LoadBalancerSettings>>,
+    problems: &mut Problems,
+) {
+    let Some((settings, at)) = settings else {
+        put(cluster, "lb_policy", json!("LEAST_REQUEST"));
+        return;
+    };
+    refuse(settings, at, problems);
+    let (policy, field) = match settings.simple.unwrap_or(SimpleLb::Unspecified) {
+        SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest | SimpleLb::Passthrough => {
+            ("LEAST_REQUEST", Some("least_request_lb_config"))
+        }
+        SimpleLb::RoundRobin => ("ROUND_ROBIN", Some("round_robin_lb_config")),
+        SimpleLb::Random => ("RANDOM", None),
+    };
+    put(cluster, "lb_policy", json!(policy));
+    if let (Some(field), Some(slow_start)) = (field, slow_start(settings)) {
+        put(cluster, field, json!({"slow_start_config": slow_start}));
+    }
+}
+
+fn slow_start(settings: &LoadBalancerSettings) -> Option<Value> {
+    let warmup = settings.warmup.as_ref();
+    let window = warmup.map_or(settings.warmup_duration_secs, |warmup| warmup.duration)?;
+    Some(json!({
+        "slow_start_window": duration(window),
+        "aggression": {
+            "default_value": warmup.and_then(|warmup| warmup.aggression).unwrap_or(1.0),
+            "runtime_key": "mesh_policy.slow_start.aggression",
+        },
+        "min_weight_percent": {"value": warmup.and_then(|warmup| warmup.minimum_percent).unwrap_or(10.0)},
+    }))
+}
+
+fn refuse(settings: &LoadBalancerSettings, at: &Path, problems: &mut Problems) {
+    let mut unsupported = |field: &str, message: &str| {
+        problems.error(at.field(field), ProblemKind::Unsupported, message);
+    };
+    if settings.consistent_hash.is_some() {
+        unsupported("consistentHash", "consistent hashing cannot be carried out yet");
+    }
+    if settings.simple == Some(SimpleLb::Passthrough) {
+        unsupported(
+            "simple",
+            "PASSTHROUGH cannot be carried out: at a gateway there is no destination of the client's own",
+        );
+    }
+    if settings.zone_aware_lb_setting.is_some() {
+        unsupported("zoneAwareLbSetting", "balancing by zone cannot be carried out yet");
+    }
+    // Switched off, or with nothing to say, it is what is done anyway.
+    let by_locality = settings.locality_lb_setting.as_ref().is_some_and(|locality| {
+        locality.enabled != Some(false)
+            && !(locality.distribute.is_empty()
+                && locality.failover.is_empty()
+                && locality.failover_priority.is_empty())
+    });
+    if by_locality {
+        unsupported("localityLbSetting", "balancing by locality cannot be carried out yet");
+    }
+}
