@@ -4,6 +4,7 @@ mod authz;
 mod forward;
 mod json;
 mod path;
+mod place;
 mod request;
 mod route;
 mod text;
@@ -19,6 +20,7 @@ use mesh_policy_core::effect::{LocalReply, SplitMix64};
 use mesh_policy_core::request::{HeaderMap, RequestView};
 use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::Problems;
+use place::Places;
 use request::Request;
 use route::{Outcome, Routing};
 use std::io::Write;
@@ -31,6 +33,8 @@ pub struct Explanation {
     pub authorization: Authorization,
     pub routing: Routing,
     pub seed: u64,
+    /// The proxy is a workload's, not a gateway.
+    pub sidecar: bool,
 }
 
 /// The listener whose filters decide.
@@ -65,8 +69,8 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
     let (enforced, listener) = pick(&listeners, &request, args.port.is_some(), &choice)?;
 
     let mut problems = Problems::new();
-    let table = RouteTable::compile(resources.sources.resources(), &enforced.proxy, &mut problems);
-    let authorizer = Authorizer::compile(resources.sources.resources(), &enforced.proxy, &mut problems);
+    let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut problems);
+    let authorizer = Authorizer::compile(&enforced.resources, &enforced.proxy, &mut problems);
     if problems.has_errors() {
         return Err(resources.refuse(&Refusal { findings: resources.sources.findings_of(&problems) }));
     }
@@ -76,11 +80,13 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("the headers cannot be sent: {error}")))?;
     let view = RequestView::new(&headers, &request);
     let mut random = SplitMix64::new(args.seed);
+    let places = Places(&resources.sources);
     let explanation = Explanation {
-        authorization: Authorization::of(&authorizer, &view),
-        routing: Routing::of(&table, &view, &mut random),
+        authorization: Authorization::of(&authorizer, &view, places),
+        routing: Routing::of(&table, &view, &mut random, places),
         listener,
         seed: args.seed,
+        sidecar: matches!(choice, ProxyChoice::Workload(_)),
         request,
     };
     let mut out = stdout().lock();

@@ -1,9 +1,11 @@
 //! The authorization verdict, and what led to it.
 
+use crate::explain::place::Places;
 use mesh_policy_core::authz::{Authorizer, AuthzObserver, RuleId, Unmet};
 use mesh_policy_core::effect::LocalReply;
 use mesh_policy_core::request::RequestView;
 use mesh_policy_istio::authorization_policy::Action;
+use mesh_policy_istio::path::Path;
 
 /// How many ALLOW rules are searched for the one that lacked least.
 const SEARCHED: usize = 10_000;
@@ -41,6 +43,8 @@ pub struct Rule {
     pub index: usize,
     /// Envoy's name of it.
     pub id: String,
+    /// `shop.yaml:12`.
+    pub at: Option<String>,
 }
 
 #[derive(Debug)]
@@ -57,13 +61,16 @@ pub struct Considered {
 }
 
 impl Rule {
-    fn new(id: &RuleId) -> Self {
-        Self { policy: Policy::new(id.policy()), index: id.index(), id: id.to_string() }
+    fn new(id: &RuleId, places: Places<'_>) -> Self {
+        let (policy, index) = (Policy::new(id.policy()), id.index());
+        let at = places.of("AuthorizationPolicy", &policy.name, &Path::root().field("rules").index(index));
+        Self { policy, index, id: id.to_string(), at }
     }
 
-    /// `AuthorizationPolicy my-app/backend-access-policy rules[0]`.
+    /// `AuthorizationPolicy my-app/backend-access-policy rules[0] (backend.yaml:9)`.
     pub fn place(&self) -> String {
-        format!("AuthorizationPolicy {} rules[{}]", self.policy.name, self.index)
+        let at = self.at.as_ref().map(|at| format!(" ({at})")).unwrap_or_default();
+        format!("AuthorizationPolicy {} rules[{}]{at}", self.policy.name, self.index)
     }
 }
 
@@ -84,37 +91,47 @@ impl Policy {
 
 impl Authorization {
     /// Asks the authorizer, and listens to its reasons.
-    pub fn of(authorizer: &Authorizer, request: &RequestView<'_>) -> Self {
-        let mut observer = Observer(Vec::new());
+    pub fn of(authorizer: &Authorizer, request: &RequestView<'_>, places: Places<'_>) -> Self {
+        let mut observer = Observer { places, rules: Vec::new() };
+        let rule = |id: &RuleId| Rule::new(id, places);
         let verdict = authorizer.authorize(request, &mut observer);
         let by_default = !verdict.is_allowed() && verdict.determining().is_none();
         let nearest = by_default.then(|| authorizer.nearest_miss(request, SEARCHED)).flatten();
         Self {
             allowed: verdict.is_allowed(),
             policies: authorizer.policies().iter().map(|policy| Policy::new(policy)).collect(),
-            determining: verdict.determining().map(Rule::new),
-            nearest_miss: nearest.map(|miss| Miss { rule: Rule::new(miss.rule), unmet: miss.unmet }),
-            rules: observer.0,
-            audited: verdict.audited().map(Rule::new),
-            shadow_deny: verdict.shadow_deny().map(|shadow| (shadow.allowed, shadow.rule.map(Rule::new))),
-            shadow_allow: verdict.shadow_allow().map(|shadow| (shadow.allowed, shadow.rule.map(Rule::new))),
+            determining: verdict.determining().map(rule),
+            nearest_miss: nearest.map(|miss| Miss { rule: rule(miss.rule), unmet: miss.unmet }),
+            rules: observer.rules,
+            audited: verdict.audited().map(rule),
+            shadow_deny: verdict.shadow_deny().map(|shadow| (shadow.allowed, shadow.rule.map(rule))),
+            shadow_allow: verdict.shadow_allow().map(|shadow| (shadow.allowed, shadow.rule.map(rule))),
             reply: verdict.local_reply(),
         }
     }
 }
 
-struct Observer(Vec<Considered>);
+struct Observer<'s> {
+    places: Places<'s>,
+    rules: Vec<Considered>,
+}
 
-impl AuthzObserver for Observer {
+impl Observer<'_> {
+    fn push(&mut self, rule: &RuleId, matched: bool, unmet: &[Unmet]) {
+        self.rules.push(Considered { rule: Rule::new(rule, self.places), matched, unmet: unmet.to_vec() });
+    }
+}
+
+impl AuthzObserver for Observer<'_> {
     fn explains(&self) -> bool {
         true
     }
 
     fn matched(&mut self, rule: &RuleId) {
-        self.0.push(Considered { rule: Rule::new(rule), matched: true, unmet: Vec::new() });
+        self.push(rule, true, &[]);
     }
 
     fn unmatched(&mut self, rule: &RuleId, unmet: &[Unmet]) {
-        self.0.push(Considered { rule: Rule::new(rule), matched: false, unmet: unmet.to_vec() });
+        self.push(rule, false, unmet);
     }
 }

@@ -77,7 +77,7 @@ fn policy(policy: &Policy) -> Value {
 }
 
 fn rule_json(rule: &AuthzRule) -> Value {
-    json!({ "policy": rule.policy.name, "action": rule.policy.action, "rule": rule.index, "id": rule.id })
+    json!({ "policy": rule.policy.name, "action": rule.policy.action, "rule": rule.index, "id": rule.id, "at": rule.at })
 }
 
 fn unmet(conditions: &[Unmet]) -> Vec<Value> {
@@ -99,10 +99,15 @@ fn routing(routing: &Routing) -> Value {
         .rules
         .iter()
         .map(|rule| match &rule.state {
-            State::Matched => json!({ "rule": rule.place, "state": "matched" }),
-            State::Excluded(why) => json!({ "rule": rule.place, "state": "excluded", "why": why }),
+            State::Matched { conditions } => {
+                json!({ "rule": rule.place, "at": rule.at, "state": "matched", "conditions": conditions })
+            }
+            State::Excluded(why) => {
+                json!({ "rule": rule.place, "at": rule.at, "state": "excluded", "why": why })
+            }
             State::Failed(conditions) => json!({
                 "rule": rule.place,
+                "at": rule.at,
                 "state": "failed",
                 "failed": conditions.iter().map(|failed| {
                     json!({ "field": failed.field, "wants": failed.wants, "found": failed.found })

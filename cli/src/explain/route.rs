@@ -1,6 +1,7 @@
 //! Which rule a request takes, why not the others, and what the rule does.
 
 use crate::explain::forward::Forward;
+use crate::explain::place::Places;
 use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply, SplitMix64};
 use mesh_policy_core::request::RequestView;
 use mesh_policy_core::route::{
@@ -30,6 +31,8 @@ pub struct VirtualHost {
 pub struct Rule {
     /// `VirtualService shop/customers http[0].match[1]`.
     pub place: String,
+    /// `shop.yaml:12`.
+    pub at: Option<String>,
     pub state: State,
 }
 
@@ -39,7 +42,10 @@ pub enum State {
     Excluded(String),
     /// Conditions that do not hold.
     Failed(Vec<Failed>),
-    Matched,
+    Matched {
+        /// The conditions as they were written; `None` when it takes every request.
+        conditions: Option<String>,
+    },
 }
 
 #[derive(Debug)]
@@ -82,8 +88,13 @@ pub struct Share {
 
 impl Routing {
     /// Asks the table, and listens to its reasons.
-    pub fn of(table: &RouteTable, request: &RequestView<'_>, random: &mut SplitMix64) -> Self {
-        let mut observer = Observer::default();
+    pub fn of(
+        table: &RouteTable,
+        request: &RequestView<'_>,
+        random: &mut SplitMix64,
+        places: Places<'_>,
+    ) -> Self {
+        let mut observer = Observer { places, virtual_host: None, rules: Vec::new(), failed: Vec::new() };
         let outcome = match table.select(request, &mut observer) {
             Selection::Unmanaged => Outcome::Unmanaged,
             Selection::UnknownHost | Selection::NoRoute => Outcome::NotFound(not_found()),
@@ -139,15 +150,22 @@ pub fn owned(edit: &HeaderEdit<'_>) -> HeaderEdit<'static> {
     }
 }
 
-#[derive(Default)]
-struct Observer {
+struct Observer<'s> {
+    places: Places<'s>,
     virtual_host: Option<VirtualHost>,
     rules: Vec<Rule>,
     /// Of the rule that is looked at.
     failed: Vec<Failed>,
 }
 
-impl RouteObserver for Observer {
+impl Observer<'_> {
+    fn push(&mut self, rule: &RuleId, state: State) {
+        let at = self.places.of("VirtualService", rule.virtual_service(), &rule.path());
+        self.rules.push(Rule { place: rule.to_string(), at, state });
+    }
+}
+
+impl RouteObserver for Observer<'_> {
     fn virtual_host(&mut self, host: &[u8], domain: Option<&str>, domains: &[&str]) {
         self.virtual_host = Some(VirtualHost {
             host: String::from_utf8_lossy(host).into_owned(),
@@ -164,7 +182,7 @@ impl RouteObserver for Observer {
             }
             Excluded::Unreachable { behind } => format!("never reached: {behind} takes every request"),
         };
-        self.rules.push(Rule { place: rule.to_string(), state: State::Excluded(why) });
+        self.push(rule, State::Excluded(why));
     }
 
     fn failed(&mut self, rule: &RuleId, condition: &FailedCondition<'_>) {
@@ -177,7 +195,11 @@ impl RouteObserver for Observer {
 
     fn considered(&mut self, rule: &RuleId, matched: bool) {
         let failed = std::mem::take(&mut self.failed);
-        let state = if matched { State::Matched } else { State::Failed(failed) };
-        self.rules.push(Rule { place: rule.to_string(), state });
+        if !matched {
+            return self.push(rule, State::Failed(failed));
+        }
+        let written = || self.places.written("VirtualService", rule.virtual_service(), &rule.path());
+        let conditions = rule.matched().and_then(|_| written());
+        self.push(rule, State::Matched { conditions });
     }
 }

@@ -71,6 +71,93 @@ duplicate key `timeout`
 }
 
 #[test]
+fn a_bad_regular_expression_says_what_is_wrong_with_it() {
+    check(
+        "bad-regex.yaml",
+        "\
+bad-regex.yaml:12:9: error[invalid-value]: VirtualService shop/customers: spec.http[0].match[0].uri.regex: \
+`/v1/(.*` is not a regular expression: unclosed group
+  12 |         regex: \"/v1/(.*\"
+     |         ^^^^^
+1 error in 2 files
+",
+    );
+}
+
+#[test]
+fn a_bad_address_block_is_refused() {
+    check(
+        "bad-cidr.yaml",
+        "\
+bad-cidr.yaml:10:20: error[invalid-value]: AuthorizationPolicy my-app/backend-access-policy: \
+spec.rules[0].from[0].source.ipBlocks[0]: expected an IP address or a CIDR block such as `10.0.0.0/8`, \
+found `10.0.0.0/33`
+  10 |         ipBlocks: [\"10.0.0.0/33\"]
+     |                    ^^^^^^^^^^^^^
+1 error in 2 files
+",
+    );
+}
+
+#[test]
+fn a_percentage_above_100_is_refused() {
+    check(
+        "percentage-101.yaml",
+        "\
+percentage-101.yaml:13:11: error[invalid-value]: VirtualService shop/customers: \
+spec.http[0].fault.delay.percentage.value: expected 0 or a percentage from 0.0001 to 100, found `101`
+  13 |           value: 101
+     |           ^^^^^
+1 error in 2 files
+",
+    );
+}
+
+#[test]
+fn a_negative_weight_is_refused() {
+    check(
+        "weight-minus-1.yaml",
+        "\
+weight-minus-1.yaml:13:7: error[invalid-value]: VirtualService shop/customers: \
+spec.http[0].route[0].weight: expected a weight of 0 or more, found `-1`
+  13 |       weight: -1
+     |       ^^^^^^
+1 error in 2 files
+",
+    );
+}
+
+#[test]
+fn a_destination_that_does_not_exist_gets_a_near_one() {
+    check(
+        "unknown-destination.yaml",
+        "\
+unknown-destination.yaml:12:9: error[unknown-reference]: VirtualService shop/customers: \
+spec.http[0].route[0].destination.host: no ServiceEntry defines the host `costumers.shop.svc.cluster.local`
+  12 |         host: costumers
+     |         ^^^^
+  help: did you mean `customers.shop.svc.cluster.local`?
+1 error in 2 files
+",
+    );
+}
+
+#[test]
+fn warnings_alone_refuse_nothing_unless_they_are_denied() {
+    let expected = "\
+warning.yaml:17:7: warning[suspicious]: VirtualService shop/customers: spec.http[1].match[0]: never reached: \
+`http[0].match[0]` takes all such requests
+  17 |     - uri:
+     |       ^^^
+1 warning in 2 files
+";
+    let words = ["check", "-f", "services.yaml", "warning.yaml"];
+    assert_eq!(mesh_policy(&words), printed(expected));
+    let denied = mesh_policy(&[words.as_slice(), &["--deny-warnings"]].concat());
+    assert_eq!(denied, Ended { code: Some(1), ..printed(expected) });
+}
+
+#[test]
 fn bytes_behind_the_end_of_a_json_file_are_refused() {
     check(
         "trailing-bytes.json",
