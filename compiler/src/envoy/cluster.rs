@@ -1,6 +1,6 @@
 //! The clusters: one for each service, port and subset, as Istio names them.
 
-use super::{circuit_breaker, endpoint, http_protocol, load_balancing, outlier_detection, put};
+use super::{circuit_breaker, endpoint, extension, http_protocol, load_balancing, outlier_detection, put};
 use crate::destination::{Caller, EffectivePolicy, Placed, applied, effective};
 use crate::service::{Endpoint, Service, protocol};
 use crate::values::{Protocol, selects};
@@ -101,14 +101,9 @@ fn cluster(
     let mut cluster = Map::new();
     put(&mut cluster, "name", json!(name));
     match service.resolution() {
-        Resolution::Dns => put(&mut cluster, "type", json!("STRICT_DNS")),
-        Resolution::DnsRoundRobin => put(&mut cluster, "type", json!("LOGICAL_DNS")),
+        Resolution::Dns => put(&mut cluster, "cluster_type", dns(false)),
+        Resolution::DnsRoundRobin => put(&mut cluster, "cluster_type", dns(true)),
         _ => put(&mut cluster, "type", json!("STATIC")),
-    }
-    if matches!(service.resolution(), Resolution::Dns | Resolution::DnsRoundRobin) {
-        put(&mut cluster, "dns_lookup_family", json!("V4_PREFERRED"));
-        put(&mut cluster, "respect_dns_ttl", json!(true));
-        put(&mut cluster, "dns_failure_refresh_rate", json!({"base_interval": "60s", "max_interval": "60s"}));
     }
     let endpoints =
         endpoint::assignment(name, service, (number, port), &selected, subset.is_some(), problems);
@@ -131,6 +126,20 @@ fn cluster(
         http_protocol::options(protocol(port), pool, outliers),
     );
     Value::Object(cluster)
+}
+
+/// A cluster whose addresses DNS gives: every address an instance, or one of them for each new connection.
+fn dns(single: bool) -> Value {
+    extension(
+        "envoy.cluster.dns",
+        "envoy.extensions.clusters.dns.v3.DnsCluster",
+        json!({
+            "dns_lookup_family": "V4_PREFERRED",
+            "respect_dns_ttl": true,
+            "dns_failure_refresh_rate": {"base_interval": "60s", "max_interval": "60s"},
+            "all_addresses_in_single_endpoint": single,
+        }),
+    )
 }
 
 /// What is legal and cannot be carried out yet.
