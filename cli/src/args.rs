@@ -1,6 +1,7 @@
 //! The command line: what can be said, and what `--help` teaches.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -63,6 +64,9 @@ pub enum Command {
     /// on Ctrl-C or SIGTERM.
     #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... --gateway <K=V,..> [OPTIONS]")]
     Run(Run),
+    /// Become another program that ends with its parent
+    #[command(hide = true)]
+    Tether(Tether),
 }
 
 const CHECK_HELP: &str = "\
@@ -280,6 +284,16 @@ pub struct Run {
     /// How many worker threads Envoy starts [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: Option<u32>,
+}
+
+/// See [`crate::run::tether`].
+#[derive(Debug, Args)]
+pub struct Tether {
+    /// The process id of the parent.
+    pub parent: u32,
+    /// The program and its arguments.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+    pub program: Vec<OsString>,
 }
 
 const LOG_LEVELS: [&str; 7] = ["trace", "debug", "info", "warning", "error", "critical", "off"];

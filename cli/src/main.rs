@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::PluginConfig(args) => plugin_config::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Run(args) => run::run(args),
+        Command::Tether(args) => run::tether::become_program(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

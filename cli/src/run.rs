@@ -4,6 +4,7 @@ pub mod admin;
 pub mod locate;
 pub mod process;
 pub mod signals;
+pub mod tether;
 
 use crate::args::Run;
 use crate::compile::{listening, write};
@@ -65,7 +66,7 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     let file = write(&compiled, folder.path())?;
     validate(&envoy.path, &file)?;
     let admin_file = folder.path().join("admin-address");
-    let mut command = command(&envoy.path, &file, &args.log_level);
+    let mut command = configured(tether::command(&envoy.path), &file, &args.log_level);
     command.arg("--admin-address-path").arg(&admin_file);
     if let Some(concurrency) = args.concurrency {
         command.args(["--concurrency", &concurrency.to_string()]);
@@ -96,8 +97,7 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     }
 }
 
-fn command(envoy: &Path, file: &Path, log_level: &str) -> Command {
-    let mut command = Command::new(envoy);
+fn configured(mut command: Command, file: &Path, log_level: &str) -> Command {
     command.arg("--config-path").arg(file);
     command.args(["--log-level", log_level, "--log-format", "%l %n: %v"]);
     // Without: a second Envoy on this machine would be taken for a predecessor.
@@ -107,7 +107,7 @@ fn command(envoy: &Path, file: &Path, log_level: &str) -> Command {
 
 /// Lets Envoy judge the configuration before anything is started: its filters refuse what they cannot enforce.
 fn validate(envoy: &Path, file: &Path) -> Result<(), Failure> {
-    let mut command = command(envoy, file, "warning");
+    let mut command = configured(Command::new(envoy), file, "warning");
     command.args(["--mode", "validate"]);
     let (status, log) = run_to_end(&mut command, START)?;
     if status.success() {

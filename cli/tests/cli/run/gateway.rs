@@ -192,3 +192,21 @@ fn an_envoy_that_is_killed_ends_the_run_with_its_code() {
         "{stderr:?}"
     );
 }
+
+/// What a killed process leaves behind would hold the ports until somebody finds it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_killed_leaves_no_envoy_behind() {
+    let (folder, port) = (guide(), free_port());
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut run = Run::start(folder.path(), port);
+    run.announcement();
+    assert!(TcpListener::bind(address).is_err());
+    run.signal(Signal::KILL);
+    assert_eq!(run.exit_code(), None);
+    let started = Instant::now();
+    while TcpListener::bind(address).is_err() {
+        assert!(started.elapsed() < PATIENCE, "the port is still taken");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
