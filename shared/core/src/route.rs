@@ -1,15 +1,54 @@
 //! Where a request goes: VirtualServices compiled and evaluated.
+//!
+//! ```text
+//! VirtualServices, Gateways --compile--> RouteTable          once; every mistake reported
+//! request --select--> Selection::Route(RouteMatch)           one virtual host by authority, then its rules in order
+//! RouteMatch --choose--> RouteChoice                         the destination drawn, once a request
+//! RouteChoice --> local reply, fault, header edits, orders   effects as data
+//! ```
+//! VirtualServices act where a request leaves a client or enters at a gateway, never on the server's side of the mesh.
 
 use crate::effect::LocalReply;
-use crate::proxy::ProxyContext;
+use crate::proxy::{ProxyContext, ProxyRole};
 use crate::request::RequestView;
+use assembly::Assembly;
+use destination::Setting;
+use domain::{Domains, host_of};
+use gateway_server::GatewayServer;
 use mesh_policy_istio::problem::Problems;
-use mesh_policy_istio::resource::Resource;
+use mesh_policy_istio::resource::{Resource, Spec};
+use rule::{Rule, RuleAction};
+use std::collections::HashMap;
+use virtual_host::{Route, VirtualHost};
+use virtual_service::VirtualService;
 
+mod assembly;
 mod choice;
+mod condition;
 mod destination;
+mod direct_response;
+mod domain;
+mod fault;
+mod fingerprint;
+mod gateway_server;
+mod header_operations;
+mod header_value;
+mod mirror;
+mod name;
 mod observer;
+mod place;
+mod quantity;
+mod re2;
+mod reachability;
+mod redirect;
+mod request_match;
+mod retry;
+mod rewrite;
+mod rule;
 mod rule_id;
+mod string_matcher;
+mod virtual_host;
+mod virtual_service;
 
 pub use choice::{Action, RouteChoice, RouteMatch, drop_control_headers};
 pub use destination::Destination;
@@ -19,7 +58,12 @@ pub use rule_id::RuleId;
 /// All rules that one proxy serves, ready to run.
 #[derive(Debug)]
 pub struct RouteTable {
-    routes: Vec<RuleId>,
+    rules: Vec<Rule>,
+    routes: Vec<Route>,
+    virtual_hosts: Vec<VirtualHost>,
+    domains: Domains,
+    is_sidecar: bool,
+    fingerprint: u64,
 }
 
 /// What the table says about a request.
@@ -42,8 +86,47 @@ impl RouteTable {
     /// used when there are errors.
     #[must_use]
     pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
-        let _ = (resources, proxy, problems);
-        Self { routes: Vec::new() }
+        let setting = Setting::new(resources, proxy);
+        let mut compiled = Vec::new();
+        let mut gateways: HashMap<String, Vec<GatewayServer>> = HashMap::new();
+        let mut gateway_order = Vec::new();
+        for resource in resources {
+            match &resource.spec {
+                Spec::VirtualService(written) => {
+                    let service = VirtualService::compile(resource, written, &setting, problems);
+                    compiled.push((resource.order(), service));
+                }
+                Spec::Gateway(written) => {
+                    let name = format!("{}/{}", resource.namespace(), resource.name());
+                    gateway_order.push((resource.order(), name.clone()));
+                    gateways.insert(name, gateway_server::compile(resource, written, problems));
+                }
+                _ => {}
+            }
+        }
+        compiled.sort_by_key(|(order, _)| *order);
+        let assembly = Assembly::new(proxy, compiled.into_iter().map(|(_, service)| service).collect());
+        match &proxy.role {
+            ProxyRole::Sidecar => {
+                let mut services: Vec<&str> = setting.services.keys().copied().collect();
+                services.sort_unstable();
+                assembly.sidecar(&services)
+            }
+            ProxyRole::Gateway(names) => {
+                // A gateway whose resource is not here lives in a cluster that knows it: its hosts are not ours to narrow.
+                gateway_order.sort();
+                let known = gateway_order.iter().map(|(_, name)| name).filter(|name| names.contains(name));
+                let foreign = names.iter().filter(|name| !gateways.contains_key(*name));
+                let bindings: Vec<(&str, Vec<GatewayServer>)> = known
+                    .chain(foreign)
+                    .map(|name| {
+                        let servers = gateways.get(name).cloned();
+                        (name.as_str(), servers.unwrap_or_else(|| vec![GatewayServer::open()]))
+                    })
+                    .collect();
+                assembly.gateway(&bindings)
+            }
+        }
     }
 
     /// The first rule that matches `request`, in the one virtual host that speaks for its authority.
@@ -53,33 +136,64 @@ impl RouteTable {
         request: &RequestView<'_>,
         observer: &mut O,
     ) -> Selection<'t> {
-        let _ = (request, observer);
-        Selection::Unmanaged
+        let host = host_of(request.authority().unwrap_or_default());
+        let found = self.domains.find(&host);
+        if O::LISTENS {
+            observer.virtual_host(&host, found.map(|(domain, _)| domain), &self.domains.names());
+        }
+        let Some(virtual_host) = found.and_then(|(_, index)| self.virtual_hosts.get(index)) else {
+            return if self.is_sidecar { Selection::Unmanaged } else { Selection::UnknownHost };
+        };
+        if O::LISTENS {
+            virtual_host.tell_excluded(&self.routes, observer);
+        }
+        // Without a rule for this proxy a service keeps the route that it has without any VirtualService.
+        if self.is_sidecar && virtual_host.routes.is_empty() {
+            return Selection::Unmanaged;
+        }
+        for position in &virtual_host.routes {
+            let Some(route) = self.routes.get(*position) else { continue };
+            if route.verify(request, observer)
+                && let Some(matched) = RouteMatch::new(self, *position)
+            {
+                return Selection::Route(matched);
+            }
+        }
+        Selection::NoRoute
     }
 
     /// The choice that an earlier filter published; `None` when the text is not from an equal table.
     #[must_use]
     pub fn published(&self, text: &[u8]) -> Option<RouteChoice<'_>> {
-        let _ = text;
-        None
+        RouteChoice::read(self, text)
     }
 
     /// Whether any rule has operations on response headers.
     #[must_use]
     pub fn edits_responses(&self) -> bool {
-        false
+        self.rules.iter().any(|rule| match &rule.action {
+            RuleAction::Forward(forward) => {
+                forward.destinations.list().iter().any(|d| !d.response.is_empty())
+            }
+            RuleAction::Redirect(_, operations) | RuleAction::DirectResponse(_, operations) => {
+                !operations.is_empty()
+            }
+        })
     }
 
     /// Whether any rule has operations on request headers.
     #[must_use]
     pub fn edits_requests(&self) -> bool {
-        false
+        self.rules.iter().any(|rule| match &rule.action {
+            RuleAction::Forward(forward) => forward.destinations.list().iter().any(|d| !d.request.is_empty()),
+            RuleAction::Redirect(..) | RuleAction::DirectResponse(..) => false,
+        })
     }
 
     /// Whether any rule injects faults.
     #[must_use]
     pub fn has_faults(&self) -> bool {
-        false
+        self.rules.iter().any(|rule| rule.fault.is_some())
     }
 }
 
@@ -94,3 +208,6 @@ pub fn not_found() -> LocalReply {
         details: "route_not_found".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,11 @@
 //! A rule that matched, and the destination drawn for one request.
 
-use super::{Destination, RouteTable, RuleId};
-use crate::control::is_control_header;
+use super::destination::Destination;
+use super::header_operations::Operations;
+use super::rule::{Forward, Rule, RuleAction};
+use super::virtual_host::Route;
+use super::{RouteTable, RuleId};
+use crate::control::{self, is_control_header};
 use crate::effect::{FaultDecision, HeaderEdit, LocalReply, Random};
 use crate::request::RequestView;
 use std::borrow::Cow;
@@ -10,7 +14,9 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, Copy)]
 pub struct RouteMatch<'t> {
     table: &'t RouteTable,
-    id: &'t RuleId,
+    position: usize,
+    route: &'t Route,
+    rule: &'t Rule,
 }
 
 /// What a rule does with a request.
@@ -25,28 +31,44 @@ pub enum Action<'t> {
 }
 
 impl<'t> RouteMatch<'t> {
+    /// The route at `position` of `table`.
+    pub(super) fn new(table: &'t RouteTable, position: usize) -> Option<Self> {
+        let route = table.routes.get(position)?;
+        Some(Self { table, position, route, rule: table.rules.get(route.rule)? })
+    }
+
     /// The route's name: `<http.name>`, `<http.name>.<match.name>` or `default`.
     #[must_use]
     pub fn name(&self) -> &'t str {
-        "default"
+        &self.route.name
     }
 
     /// The rule, and its match.
     #[must_use]
     pub const fn rule(&self) -> &'t RuleId {
-        self.id
+        &self.route.id
     }
 
     /// What the rule does.
     #[must_use]
     pub fn action(&self) -> Action<'t> {
-        Action::Redirect
+        match &self.rule.action {
+            RuleAction::Forward(forward) => Action::Forward(forward.destinations.list()),
+            RuleAction::Redirect(..) => Action::Redirect,
+            RuleAction::DirectResponse(..) => Action::DirectResponse,
+        }
     }
 
     /// Draws the destination.
     pub fn choose(&self, random: &mut dyn Random) -> RouteChoice<'t> {
-        let _ = random;
-        RouteChoice { route: *self }
+        match &self.rule.action {
+            RuleAction::Forward(forward) => {
+                RouteChoice { route: *self, destination: Some(forward.destinations.draw(random)) }
+            }
+            RuleAction::Redirect(..) | RuleAction::DirectResponse(..) => {
+                RouteChoice { route: *self, destination: None }
+            }
+        }
     }
 }
 
@@ -54,14 +76,38 @@ impl<'t> RouteMatch<'t> {
 #[derive(Debug, Clone, Copy)]
 pub struct RouteChoice<'t> {
     route: RouteMatch<'t>,
+    destination: Option<usize>,
 }
 
 impl<'t> RouteChoice<'t> {
     /// The choice as text, for filter state: see [`RouteTable::published`].
     #[must_use]
     pub fn publish(&self) -> String {
-        let _ = self.route.table;
-        String::new()
+        let Self { route: RouteMatch { table, position, .. }, destination } = self;
+        let destination = destination.map(|index| index.to_string());
+        format!("{:016x}:{position}:{}", table.fingerprint, destination.as_deref().unwrap_or("-"))
+    }
+
+    /// Reads what [`RouteChoice::publish`] wrote, if `table` is an equal table.
+    pub(super) fn read(table: &'t RouteTable, text: &[u8]) -> Option<Self> {
+        let mut parts = std::str::from_utf8(text).ok()?.split(':');
+        let fingerprint = u64::from_str_radix(parts.next()?, 16).ok()?;
+        let position = parts.next()?.parse().ok()?;
+        let destination = parts.next()?;
+        if fingerprint != table.fingerprint || parts.next().is_some() {
+            return None;
+        }
+        let route = RouteMatch::new(table, position)?;
+        let destination = match (&route.rule.action, destination) {
+            (RuleAction::Forward(forward), index) => {
+                let index = index.parse().ok()?;
+                forward.destinations.list().get(index)?;
+                Some(index)
+            }
+            (_, "-") => None,
+            _ => return None,
+        };
+        Some(Self { route, destination })
     }
 
     /// The rule.
@@ -73,30 +119,51 @@ impl<'t> RouteChoice<'t> {
     /// The destination drawn; `None` for a redirect or a direct response.
     #[must_use]
     pub fn destination(&self) -> Option<&'t Destination> {
-        None
+        self.forward().map(|(_, destination)| destination)
+    }
+
+    fn forward(&self) -> Option<(&'t Forward, &'t Destination)> {
+        let RuleAction::Forward(forward) = &self.route.rule.action else { return None };
+        Some((forward, forward.destinations.list().get(self.destination?)?))
     }
 
     /// The answer of a redirect or a direct response.
     #[must_use]
     pub fn local_reply(&self, request: &RequestView<'_>) -> Option<LocalReply> {
-        let _ = request;
-        None
+        match &self.route.rule.action {
+            RuleAction::Forward(_) => None,
+            RuleAction::Redirect(redirect, _) => Some(redirect.reply(request, self.route.route.matched.part)),
+            RuleAction::DirectResponse(response, _) => Some(response.reply()),
+        }
     }
 
     /// Draws the faults to inject.
     pub fn fault(&self, request: &RequestView<'_>, random: &mut dyn Random) -> FaultDecision {
-        let _ = (request, random);
-        FaultDecision::default()
+        let _ = request;
+        self.route.rule.fault.draw(random)
     }
 
     /// The rule's operations on request headers, without the authority.
     pub fn request_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
-        let _ = (request, edits);
+        if let Some((_, destination)) = self.forward() {
+            destination.request.request_edits(request, edits);
+        }
     }
 
     /// The rule's operations on response headers; computed when the request arrives, to be kept until the response.
     pub fn response_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
-        let _ = (request, edits);
+        let operations: &'t Operations = match &self.route.rule.action {
+            RuleAction::Forward(_) => match self.forward() {
+                Some((_, destination)) => &destination.response,
+                None => return,
+            },
+            RuleAction::Redirect(_, operations) | RuleAction::DirectResponse(_, operations) => operations,
+        };
+        let mut seen = Vec::new();
+        if operations.reads_request_headers() {
+            self.request_edits(request, &mut seen);
+        }
+        operations.response_edits(request, &seen, edits);
     }
 
     /// What Envoy's router must be told to carry out the choice: cluster, mirrors, timeout, retries, new path and authority.
@@ -106,7 +173,28 @@ impl<'t> RouteChoice<'t> {
         random: &mut dyn Random,
         edits: &mut Vec<HeaderEdit<'t>>,
     ) {
-        let _ = (request, random, edits);
+        let Some((forward, destination)) = self.forward() else { return };
+        let mut set =
+            |name: &'static str, value: Cow<'t, [u8]>| edits.push(HeaderEdit::Set(name.into(), value));
+        set(control::CLUSTER, Cow::Borrowed(destination.cluster().as_bytes()));
+        let mirrors = forward.mirrors.iter().filter(|mirror| random.happens(mirror.share));
+        for (name, mirror) in control::MIRRORS.iter().zip(mirrors) {
+            set(name, Cow::Borrowed(mirror.cluster.as_bytes()));
+        }
+        for (name, value) in &forward.orders {
+            set(name, Cow::Borrowed(value.as_bytes()));
+        }
+        if let Some(rewrite) = &forward.path
+            && let (Some(path_and_query), Some(path)) = (request.path_and_query(), request.path())
+        {
+            // Envoy's router keeps the path as it arrived here, too.
+            set("x-envoy-original-path", Cow::Owned(path_and_query.to_vec()));
+            let path = rewrite.apply(path_and_query, path.len(), self.route.route.matched.part);
+            set(":path", Cow::Owned(path));
+        }
+        if let Some(authority) = forward.authority(destination) {
+            set(":authority", Cow::Borrowed(authority.as_bytes()));
+        }
     }
 }
 
