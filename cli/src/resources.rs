@@ -6,13 +6,16 @@ use crate::findings::{Counts, write_text};
 use anstream::{eprintln, stderr};
 use mesh_policy_compiler::source::STDIN;
 use mesh_policy_compiler::{Finding, Options, ProxyChoice, Refusal, Sources, WorkloadChoice};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{Read, stdin};
 use std::path::Path;
 
 /// The resources, and the text of standard input where findings quote it.
 pub struct Resources {
     pub sources: Sources,
-    standard_input: String,
+    /// The lines of the files that findings have quoted so far.
+    lines: RefCell<BTreeMap<String, Vec<String>>>,
 }
 
 impl Resources {
@@ -45,7 +48,8 @@ impl Resources {
             let names: Vec<String> = sources.file_names().map(|name| format!("`{name}`")).collect();
             return Err(Failure::usage(format!("no Istio resources in {}", names.join(", "))));
         }
-        Ok(Self { sources, standard_input: String::from_utf8_lossy(&standard_input).into_owned() })
+        let standard_input = lines(&String::from_utf8_lossy(&standard_input));
+        Ok(Self { sources, lines: RefCell::new(BTreeMap::from([(STDIN.to_owned(), standard_input)])) })
     }
 
     /// How many files were read.
@@ -56,14 +60,11 @@ impl Resources {
     /// The text of a line, for the mark below it. A file that has changed since shows its new line.
     pub fn line(&self, file: &str, line: u32) -> Option<String> {
         let index = usize::try_from(line).ok()?.checked_sub(1)?;
-        let read;
-        let text = if file == STDIN {
-            &self.standard_input
-        } else {
-            read = String::from_utf8_lossy(&std::fs::read(file).ok()?).into_owned();
-            &read
-        };
-        text.strip_prefix('\u{feff}').unwrap_or(text).lines().nth(index).map(str::to_owned)
+        let mut read = self.lines.borrow_mut();
+        let text = read
+            .entry(file.to_owned())
+            .or_insert_with(|| lines(&String::from_utf8_lossy(&std::fs::read(file).unwrap_or_default())));
+        text.get(index).cloned()
     }
 
     /// Prints findings on standard error, with their count.
@@ -83,6 +84,10 @@ impl Resources {
             Err(failure) => failure,
         }
     }
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().map(str::to_owned).collect()
 }
 
 /// The proxy that the command line names.

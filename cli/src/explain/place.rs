@@ -37,8 +37,9 @@ impl Places<'_> {
     }
 
     fn resource(&self, kind: &str, name: &str) -> Option<&Resource> {
+        let (namespace, name) = name.split_once('/')?;
         let is_meant = |resource: &&Resource| {
-            resource.spec.kind() == kind && name == format!("{}/{}", resource.namespace(), resource.name())
+            resource.name() == name && resource.namespace() == namespace && resource.spec.kind() == kind
         };
         self.0.resources().iter().find(is_meant)
     }

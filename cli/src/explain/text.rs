@@ -15,6 +15,9 @@ type Out<'o> = &'o mut dyn Write;
 /// How many rules are listed; JSON has all.
 const LISTED: usize = 40;
 
+/// How many rules of policies are listed beside the one that decides.
+const OTHERS: usize = 12;
+
 /// Writes the answer first, then the reasons.
 pub fn write(explanation: &Explanation, out: Out<'_>) -> io::Result<()> {
     let request = &explanation.request;
@@ -88,7 +91,7 @@ fn authorization(authorization: &Authorization, out: Out<'_>) -> io::Result<()> 
         .iter()
         .filter(|considered| Some(&considered.rule.id) != determining && Some(&considered.rule.id) != missed)
         .collect();
-    for considered in others.iter().take(LISTED) {
+    for considered in others.iter().take(OTHERS) {
         let word = if considered.matched { "matches" } else { "does not match" };
         writeln!(out, "  {DIM}{}{DIM:#} {} {word}", considered.rule.policy.action, considered.rule.place())?;
         unmet(&considered.unmet, out)?;
@@ -129,8 +132,8 @@ fn unmet(conditions: &[Unmet], out: Out<'_>) -> io::Result<()> {
 }
 
 fn more(number: usize, out: Out<'_>) -> io::Result<()> {
-    if number > LISTED {
-        writeln!(out, "  .. and {} more, which `-o json` lists", number - LISTED)?;
+    if number > OTHERS {
+        writeln!(out, "  .. and {} more, which `-o json` lists", number - OTHERS)?;
     }
     Ok(())
 }
