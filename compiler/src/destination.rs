@@ -52,6 +52,9 @@ impl<'s> Applied<'s> {
     }
 }
 
+/// Whether a rule belongs to one of the places that are searched in turn.
+type Level<'l> = &'l dyn Fn(&Resource, &DestinationRule) -> bool;
+
 /// The rules that apply when `caller` calls `service`.
 ///
 /// The caller's own namespace decides first, and finally: even its wildcard hides an exact rule of the service's namespace.
@@ -74,7 +77,7 @@ pub(crate) fn applied<'s>(
     let visible = |resource: &Resource, rule: &DestinationRule| {
         visibility::is_visible(&rule.export_to, resource.namespace(), own)
     };
-    let levels: [&dyn Fn(&Resource, &DestinationRule) -> bool; 3] = [
+    let levels: [Level<'_>; 3] = [
         &|resource, rule| {
             resource.namespace() == own
                 && if in_root {

@@ -47,7 +47,7 @@ pub(crate) fn listeners<'s>(
     labels: &BTreeMap<String, String>,
     options: &Options,
     problems: &mut Problems,
-) -> Result<Vec<Listener<'s>>, Finding> {
+) -> Result<Vec<Listener<'s>>, Box<Finding>> {
     let mut gateways: Vec<(&Resource, &Gateway)> = resources
         .iter()
         .filter_map(|resource| match &resource.spec {
@@ -63,11 +63,11 @@ pub(crate) fn listeners<'s>(
             gateways.iter().map(|(_, gateway)| values::show_labels(&gateway.selector)).collect();
         let help =
             (!selectors.is_empty()).then(|| format!("selectors of Gateways: {}", selectors.join("; ")));
-        return Err(Finding::placeless(
+        return Err(Box::new(Finding::placeless(
             ProblemKind::UnknownReference,
             format!("no Gateway selects a proxy with the labels `{}`", values::show_labels(labels)),
             help,
-        ));
+        )));
     }
     let mut listeners: BTreeMap<(u16, String), Listener<'s>> = BTreeMap::new();
     for (resource, gateway) in selected {
@@ -103,7 +103,7 @@ pub(crate) fn listeners<'s>(
         listener.hosts.dedup();
     }
     match clash(&listeners) {
-        Some(finding) => Err(finding),
+        Some(finding) => Err(Box::new(finding)),
         None => Ok(listeners),
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn listeners<'s>(
     match listeners {
         Ok(listeners) if !problems.has_errors() => Ok(listeners),
         listeners => {
-            findings.extend(listeners.err());
+            findings.extend(listeners.err().map(|finding| *finding));
             findings.extend(sources.findings_of(&problems));
             Err(Refusal { findings: sources.in_order(findings) })
         }

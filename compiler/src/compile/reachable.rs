@@ -69,7 +69,13 @@ fn check_destination(
         return;
     }
     let subset = destination.subset.as_deref().unwrap_or_default();
-    if !subset.is_empty() && !clusters.contains_key(&cluster::name(port, subset, &host)) {
+    if clusters.contains_key(&cluster::name(port, subset, &host)) {
+        return;
+    }
+    if subset.is_empty() {
+        let message = format!("the port {port} of `{host}` does not carry HTTP");
+        problems.error(at.clone(), ProblemKind::Unsupported, message);
+    } else {
         problems.error(
             at.field("subset"),
             ProblemKind::UnknownReference,

@@ -127,3 +127,26 @@ fn resources_with_errors_configure_nothing() {
          unknown field (did you mean `host`?)"
     );
 }
+
+#[test]
+fn policies_of_the_own_and_of_the_root_namespace_matter_unless_they_select_others() {
+    let policy = |namespace: &str, name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {spec}\n"
+        )
+    };
+    let edge = "{selector: {matchLabels: {istio: ingressgateway}}, action: DENY, rules: [{}]}";
+    let other = "{selector: {matchLabels: {app: other}}, action: DENY, rules: [{}]}";
+    let text = [
+        SHOP.to_owned(),
+        policy("edges", "own", edge),
+        policy("edges", "others", other),
+        policy("istio-system", "everywhere", "{}"),
+        policy("shop", "foreign", "{}"),
+    ];
+    let sources = Sources::from_text("shop.yaml", &text.concat());
+    let options = Options { gateway_namespace: "edges".to_owned(), ..Options::default() };
+    let config = plugin_config(&sources, &gateway(), &options).unwrap();
+    let policies: Vec<String> = names(&config).into_iter().filter(|name| name.starts_with("Auth")).collect();
+    assert_eq!(policies, ["AuthorizationPolicy edges/own", "AuthorizationPolicy istio-system/everywhere"]);
+}

@@ -131,7 +131,7 @@ fn validate_hash(hash: &ConsistentHashLb, at: &Path, problems: &mut Problems) {
 }
 
 fn is_prime(number: u64) -> bool {
-    number >= 2 && (2..).take_while(|d| d * d <= number).all(|d| number % d != 0)
+    number >= 2 && (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d))
 }
 
 fn validate_locality(
@@ -196,7 +196,8 @@ fn validate_locality(
             "a label of the locality cannot be combined with `failover`",
         );
     }
-    if !outlier_detection && !(failover.is_empty() && failover_priority.is_empty()) {
+    let fails_over = !failover.is_empty() || !failover_priority.is_empty();
+    if fails_over && !outlier_detection {
         problems.warning(at.clone(), ProblemKind::Suspicious, "has no effect without `outlierDetection`");
     }
 }
