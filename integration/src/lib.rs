@@ -8,8 +8,9 @@
 //! * [`client`]: an HTTP/1.1 client that sends what it is told, byte for byte, and an HTTP/2 client;
 //! * [`certs`]: a certificate authority with SPIFFE and DNS certificates;
 //! * [`modules`]: where the built filters are;
+//! * [`corpus`]: the cases of `testdata`, sent through an Envoy;
 //! * [`statistics`]: bounds by which splits and percentages are judged;
-//! * [`table`]: the demo's table.
+//! * [`table`]: the demo's table, and [`demo`] itself.
 //!
 //! The interface blocks, so a test is a plain `#[test]` function; the asynchronous parts run on one
 //! runtime of their own. Nothing sleeps for a fixed time: what has to become true is waited for
@@ -37,6 +38,8 @@ pub mod bytes;
 pub mod certs;
 pub mod client;
 pub mod config;
+pub mod corpus;
+pub mod demo;
 pub mod envoy;
 mod error;
 pub mod modules;

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     io::{Read as _, Write as _},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -39,12 +39,18 @@ enum Framing {
 }
 
 impl Connection {
-    /// Connects; reading and writing give up after `patience` without progress.
+    /// Connects, from the address `source` if one is given; reading and writing give up after `patience` without progress.
     ///
     /// # Errors
     /// Nobody listens, or TLS fails.
-    pub fn open(address: SocketAddr, tls: Option<&Tls>, patience: Duration) -> Result<Self> {
-        Ok(Self { stream: Stream::connect(address, tls, patience)?, buffer: Vec::new(), reusable: true })
+    pub fn open(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        tls: Option<&Tls>,
+        patience: Duration,
+    ) -> Result<Self> {
+        let stream = Stream::connect(address, source, tls, patience)?;
+        Ok(Self { stream, buffer: Vec::new(), reusable: true })
     }
 
     /// Sends these bytes.

@@ -1,7 +1,7 @@
 //! The HTTP/1.1 client: connections are kept and used again.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -24,6 +24,7 @@ use crate::{Context, Error, Result, wait::PATIENCE};
 pub struct Client {
     address: SocketAddr,
     authority: String,
+    source: Option<IpAddr>,
     tls: Option<Tls>,
     patience: Duration,
     idle: Mutex<Vec<Connection>>,
@@ -35,6 +36,7 @@ impl Client {
         Self {
             address,
             authority: address.to_string(),
+            source: None,
             tls: None,
             patience: PATIENCE,
             idle: Mutex::default(),
@@ -44,6 +46,13 @@ impl Client {
     /// A client over TLS.
     pub fn with_tls(address: SocketAddr, tls: Tls) -> Self {
         Self { tls: Some(tls), ..Self::new(address) }
+    }
+
+    /// Connects from this address of the machine: any of 127.0.0.0/8 will do.
+    #[must_use]
+    pub fn from(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
     }
 
     /// Gives up on a connection that makes no progress for this long.
@@ -126,7 +135,7 @@ impl Client {
     /// # Errors
     /// Nobody listens, or TLS fails.
     pub fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address, self.tls.as_ref(), self.patience)
+        Connection::open(self.address, self.source, self.tls.as_ref(), self.patience)
     }
 
     fn take_idle(&self) -> Option<Connection> {

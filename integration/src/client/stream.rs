@@ -3,11 +3,12 @@
 use std::{
     fmt,
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, SocketAddr, TcpStream},
     sync::Arc,
     time::Duration,
 };
 
+use socket2::{Domain, Socket, Type};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned, pki_types::ServerName};
 
 use crate::{Context, Result};
@@ -27,6 +28,15 @@ impl fmt::Debug for Tls {
     }
 }
 
+fn connect_from(source: Option<IpAddr>, address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(source) = source {
+        socket.bind(&SocketAddr::new(source, 0).into())?;
+    }
+    socket.connect_timeout(&address.into(), patience)?;
+    Ok(socket.into())
+}
+
 /// A connected stream.
 pub(super) enum Stream {
     Plain(TcpStream),
@@ -34,9 +44,14 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    pub(super) fn connect(address: SocketAddr, tls: Option<&Tls>, patience: Duration) -> Result<Self> {
-        let socket = TcpStream::connect_timeout(&address, patience)
-            .context(format_args!("connecting to {address}"))?;
+    pub(super) fn connect(
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        tls: Option<&Tls>,
+        patience: Duration,
+    ) -> Result<Self> {
+        let socket =
+            connect_from(source, address, patience).context(format_args!("connecting to {address}"))?;
         let prepared = socket
             .set_nodelay(true)
             .and_then(|()| socket.set_read_timeout(Some(patience)))

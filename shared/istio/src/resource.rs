@@ -53,6 +53,10 @@ wire! {
 }
 
 /// Which kind, and what it says.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are few of them, and each is read once and compiled away"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
     /// Routing.

@@ -1,0 +1,237 @@
+//! A case run over the core alone: what a filter would do, on a plain list of headers.
+
+use crate::corpus::{self, Case, Group, HeaderLine, Refusal, Request};
+use crate::outcome::{Outcome, Upstream, compare};
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::control;
+use mesh_policy_core::effect::{HeaderEdit, LocalReply, Random, SplitMix64};
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::request::{Attribute, Attributes, HeaderMap, RequestView};
+use mesh_policy_core::route::{self, RouteTable, Selection};
+use mesh_policy_istio::decode::Context;
+use mesh_policy_istio::path::Path;
+use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::resource;
+use mesh_policy_istio::workload::Workload;
+use std::fmt::Write as _;
+
+/// The policy of one group, compiled.
+pub struct Policy {
+    routes: RouteTable,
+    authorizer: Authorizer,
+}
+
+/// The workload of groups that name none: the gateway `default/edge`.
+#[must_use]
+pub fn gateway_workload() -> Workload {
+    Workload {
+        namespace: Some("istio-system".to_owned()),
+        labels: Some([("istio".to_owned(), "ingressgateway".to_owned())].into()),
+        gateways: vec!["default/edge".to_owned()],
+        port: Some(80),
+        ..Workload::default()
+    }
+}
+
+impl Policy {
+    /// Compiles the resources of a group.
+    ///
+    /// # Errors
+    /// One line for each problem.
+    pub fn compile(group: &Group) -> Result<Self, String> {
+        let mut problems = Problems::new();
+        let workload = group.workload.clone().unwrap_or_else(gateway_workload);
+        let proxy = ProxyContext::compile(&workload, &mut problems);
+        let routes = RouteTable::compile(&group.resources.resources, &proxy, &mut problems);
+        let authorizer = Authorizer::compile(&group.resources.resources, &proxy, &mut problems);
+        if problems.has_errors() { Err(problems.to_string()) } else { Ok(Self { routes, authorizer }) }
+    }
+
+    /// Runs one request: authorization, route, header operations, fault, forwarding.
+    #[must_use]
+    pub fn run(&self, case: &Case, random: &mut dyn Random) -> Outcome {
+        let pairs = request_headers(&case.request);
+        let buffer = HeaderMap::write(&pairs);
+        let Ok(headers) = HeaderMap::parse(&buffer) else { return Outcome::default() };
+        let connection = Connection(&case.request);
+        let request = RequestView::new(&headers, &connection);
+
+        let verdict = self.authorizer.authorize(&request, &mut ());
+        let mut outcome = Outcome {
+            allowed: Some(verdict.is_allowed()),
+            policy: verdict.determining().map(ToString::to_string),
+            ..Outcome::default()
+        };
+        if let Some(reply) = verdict.local_reply() {
+            return answered(outcome, reply, &[]);
+        }
+        let matched = match self.routes.select(&request, &mut ()) {
+            Selection::Route(matched) => matched,
+            Selection::Unmanaged => return outcome,
+            Selection::UnknownHost | Selection::NoRoute => return answered(outcome, route::not_found(), &[]),
+        };
+        outcome.route = Some(matched.name().to_owned());
+        let choice = matched.choose(random);
+        let mut response_edits = Vec::new();
+        choice.response_edits(&request, &mut response_edits);
+        if let Some(reply) = choice.local_reply(&request) {
+            return answered(outcome, reply, &response_edits);
+        }
+        let fault = choice.fault(&request, random);
+        if let Some(reply) = fault.abort {
+            return answered(outcome, reply, &response_edits);
+        }
+        let mut edits = Vec::new();
+        route::drop_control_headers(&request, &mut edits);
+        choice.request_edits(&request, &mut edits);
+        choice.forward_edits(&request, random, &mut edits);
+        forwarded(outcome, case, &pairs, &edits, &response_edits)
+    }
+}
+
+fn answered(mut outcome: Outcome, reply: LocalReply, edits: &[HeaderEdit<'_>]) -> Outcome {
+    let headers =
+        reply.headers.iter().map(|(name, value)| HeaderLine { name: name.clone(), value: value.clone() });
+    outcome.status = Some(u32::from(reply.status));
+    outcome.response_headers = Some(apply(headers.collect(), edits));
+    outcome.body = Some(reply.body);
+    outcome
+}
+
+fn forwarded(
+    mut outcome: Outcome,
+    case: &Case,
+    pairs: &[(String, Vec<u8>)],
+    edits: &[HeaderEdit<'_>],
+    response_edits: &[HeaderEdit<'_>],
+) -> Outcome {
+    let lines = pairs.iter().map(|(name, value)| HeaderLine { name: name.clone(), value: value.clone() });
+    let sent = apply(lines.collect(), edits);
+    let text = |name: &str| {
+        let line = sent.iter().find(|line| line.name == name);
+        line.map(|line| line.value.escape_ascii().to_string())
+    };
+    outcome.status = Some(200);
+    outcome.cluster = text(control::CLUSTER);
+    outcome.mirrors = Some(control::MIRRORS.iter().filter_map(|name| text(name)).collect());
+    outcome.upstream = Some(Upstream {
+        path: text(":path").unwrap_or_default(),
+        authority: text(":authority").unwrap_or_default(),
+        headers: sent.iter().filter(|line| !line.name.starts_with(':')).cloned().collect(),
+    });
+    outcome.response_headers = Some(apply(case.request.response_headers.clone(), response_edits));
+    outcome
+}
+
+/// The header map as a plain list: what Envoy's calls do to it.
+fn apply(mut lines: Vec<HeaderLine>, edits: &[HeaderEdit<'_>]) -> Vec<HeaderLine> {
+    for edit in edits {
+        match edit {
+            HeaderEdit::Set(name, value) => {
+                let line = HeaderLine { name: name.to_ascii_lowercase(), value: value.to_vec() };
+                let first = lines.iter().position(|old| old.name == line.name);
+                lines.retain(|old| old.name != line.name);
+                lines.insert(first.unwrap_or(lines.len()).min(lines.len()), line);
+            }
+            HeaderEdit::Add(name, value) => {
+                lines.push(HeaderLine { name: name.to_ascii_lowercase(), value: value.to_vec() });
+            }
+            HeaderEdit::Remove(name) => lines.retain(|old| !old.name.eq_ignore_ascii_case(name)),
+        }
+    }
+    lines
+}
+
+/// The header map that Envoy would hand to a filter.
+fn request_headers(request: &Request) -> Vec<(String, Vec<u8>)> {
+    let text = |field: &Option<String>, default: &str| {
+        field.clone().unwrap_or_else(|| default.to_owned()).into_bytes()
+    };
+    let mut pairs = vec![
+        (":authority".to_owned(), text(&request.authority, DEFAULT_AUTHORITY)),
+        (":path".to_owned(), text(&request.path, "/")),
+        (":method".to_owned(), text(&request.method, "GET")),
+        (":scheme".to_owned(), text(&request.scheme, "http")),
+    ];
+    pairs.extend(request.headers.iter().map(|line| (line.name.clone(), line.value.clone())));
+    pairs
+}
+
+/// The authority of cases that name none.
+pub const DEFAULT_AUTHORITY: &str = "any.example.com";
+
+/// The connection that a case describes.
+struct Connection<'c>(&'c Request);
+
+impl Attributes for Connection<'_> {
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
+        let text = match attribute {
+            Attribute::DirectRemoteIp | Attribute::RemoteIp => {
+                self.0.source_ip.as_deref().unwrap_or("127.0.0.1")
+            }
+            Attribute::DestinationIp => "127.0.0.1",
+            Attribute::DestinationPort => "80",
+            Attribute::PeerUriSans => self.0.from.as_deref()?,
+            Attribute::Protocol => "HTTP/1.1",
+            _ => return None,
+        };
+        Some(text.as_bytes().to_vec())
+    }
+}
+
+/// A generator for cases whose outcome must not depend on chance.
+#[must_use]
+pub const fn fixed_random() -> SplitMix64 {
+    SplitMix64::new(1)
+}
+
+impl Refusal {
+    /// The problems that its resources have.
+    fn found(&self) -> Vec<String> {
+        let mut cx = Context::at(Path::root().field("items"));
+        let nodes = self.resources.0.iter().enumerate();
+        let resources: Vec<_> =
+            nodes.flat_map(|(i, node)| cx.in_index(i, |cx| resource::read(node, cx))).collect();
+        let mut problems = cx.into_problems();
+        let proxy = ProxyContext::compile(&gateway_workload(), &mut problems);
+        let _ = RouteTable::compile(&resources, &proxy, &mut problems);
+        let _ = Authorizer::compile(&resources, &proxy, &mut problems);
+        problems.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Runs every case of one file over the core, and every refusal.
+///
+/// # Errors
+/// A paragraph for each case that came out otherwise; also when the file cannot be read or has no case.
+pub fn file((name, text): crate::files::File) -> Result<usize, String> {
+    let group = corpus::read(text, crate::files::COMMON).map_err(|error| format!("{name}: {error}"))?;
+    let mut failures = String::new();
+    let mut run = 0;
+    if !group.cases.is_empty() {
+        let policy = Policy::compile(&group).map_err(|problems| format!("{name}: {problems}"))?;
+        for case in &group.cases {
+            if case.skip.as_ref().is_some_and(|skip| skip.core.is_some()) {
+                continue;
+            }
+            run += 1;
+            if let Err(differences) = compare(&case.expect, &policy.run(case, &mut fixed_random())) {
+                let _ =
+                    writeln!(failures, "{name}: {}\n{differences}", case.name.as_deref().unwrap_or_default());
+            }
+        }
+    }
+    for refusal in &group.refused {
+        run += 1;
+        let found = refusal.found();
+        if found != refusal.problems {
+            let name = refusal.name.as_deref().unwrap_or_default();
+            let _ = writeln!(failures, "{name}: expected {:#?}, found {found:#?}", refusal.problems);
+        }
+    }
+    match (failures.is_empty(), run) {
+        (true, 0) => Err(format!("{name}: no case was run")),
+        (true, run) => Ok(run),
+        (false, _) => Err(failures),
+    }
+}
