@@ -7,7 +7,7 @@ use crate::validate::validate;
 use mesh_policy_core::authz::Authorizer;
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::route::RouteTable;
-use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::problem::{Problem, Problems, Severity};
 use mesh_policy_istio::resource::Resource;
 use std::collections::BTreeMap;
 
@@ -24,9 +24,15 @@ pub fn check(sources: &Sources) -> Vec<Finding> {
     let proxy = ProxyContext { labels: Some(BTreeMap::new()), ..ProxyContext::default() };
     let _ = RouteTable::compile(&sound, &proxy, &mut problems);
     let _ = Authorizer::compile(&sound, &proxy, &mut problems);
-    references::check(sources, &mut problems);
+    let mut references = Problems::new();
+    references::check(sources, &mut references);
     let mut findings = sources.findings().to_vec();
     findings.extend(sources.findings_of(&problems));
+    // A name that is no name at all leads nowhere either: once is enough.
+    let judged = |problem: &&Problem| {
+        problems.iter().any(|other| other.path == problem.path && other.severity == Severity::Error)
+    };
+    findings.extend(references.iter().filter(|p| !judged(p)).map(|problem| sources.finding(problem)));
     sources.in_order(findings)
 }
 

@@ -11,6 +11,7 @@ use crate::options::{Options, ProxyChoice};
 use crate::plugin::{for_listener, listeners, only_gateways};
 use crate::service::{Service, services};
 use crate::source::Sources;
+use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::Value;
 
@@ -67,7 +68,10 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
     for listener in &listeners {
         let enforced = for_listener(sources, labels, listener, options);
         reachable::check(&enforced, &services, &clusters, &mut problems);
-        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, options));
+        // What is wrong with the rules was found by `check`.
+        let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
+        let mirror_lists = table.mirror_lists();
+        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, &mirror_lists, options));
         opened.push(CompiledListener {
             name: listener.name.clone(),
             address: listener.address.to_string(),

@@ -131,3 +131,39 @@ fn findings_come_in_the_order_of_the_text() {
     let lines: Vec<&str> = found.iter().map(|finding| finding.split(": ").next().unwrap()).collect();
     assert_eq!(lines, ["f.yaml:8:36", "f.yaml:22:38"]);
 }
+
+#[test]
+fn a_host_of_a_gateway_is_judged_once() {
+    assert_eq!(
+        changed("\"shop/admin.shop.io\"", "\"shop/admin\""),
+        ["f.yaml:7:26: error[invalid-value]: Gateway istio-system/edge: spec.servers[0].hosts[1]: \
+          expected a host with a dot, a `*.` wildcard, an address or `*`, with or without `NAMESPACE/` in front, found `shop/admin`"]
+    );
+}
+
+#[test]
+fn a_name_that_is_no_name_is_not_looked_up() {
+    assert_eq!(
+        changed("gateways: [istio-system/edge]", "gateways: [istio-system/edge, a/b/c]"),
+        ["f.yaml:15:33: error[invalid-value]: VirtualService shop/shop: spec.gateways[1]: \
+          expected `NAMESPACE/NAME`, `NAME` or `mesh`, found `a/b/c`"]
+    );
+}
+
+#[test]
+fn rules_and_policies_are_judged_whoever_they_are_for() {
+    let policy = "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p, namespace: far}\n\
+                  spec: {selector: {matchLabels: {app: a}}, rules: [{from: [{source: {ipBlocks: [1.2.3.4/99]}}]}]}\n";
+    let found = found(&format!("{SHOP}{policy}"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("f.yaml:64:80: error[invalid-value]: AuthorizationPolicy far/p: spec.rules[0].from[0].source.ipBlocks[0]: "),
+        "{found:?}"
+    );
+    let found = changed("- uri: {prefix: /orders}", "- uri: {regex: \"(\"}");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("f.yaml:18:13: error[invalid-value]: VirtualService shop/shop: "),
+        "{found:?}"
+    );
+}

@@ -87,7 +87,7 @@ fn error_matcher(outliers: &OutlierDetection) -> Option<Value> {
     }
 }
 
-/// The control headers must stay until the request and its mirrors have found their clusters, and no longer.
+/// The control headers must stay until the request has found its cluster, and no longer.
 fn http_filters() -> [Value; 2] {
     let removals: Vec<Value> = control::ALL.iter().map(|header| json!({"remove": header})).collect();
     [

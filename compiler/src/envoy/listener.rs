@@ -5,9 +5,19 @@ use crate::gateway::Listener;
 use crate::options::{AccessLog, Options, PathNormalization};
 use mesh_policy_core::control;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
-pub(crate) fn listener(listener: &Listener<'_>, plugin_config: &Value, options: &Options) -> Value {
-    let manager = connection_manager(listener, plugin_config, options);
+/// `mirror_lists` are the clusters that one request can be mirrored to, together.
+pub(crate) fn listener(
+    listener: &Listener<'_>,
+    plugin_config: &Value,
+    mirror_lists: &BTreeSet<Vec<&str>>,
+    options: &Options,
+) -> Value {
+    let mut manager = connection_manager(listener, plugin_config, options);
+    if let Some(manager) = manager.as_object_mut() {
+        manager.insert("route_config".to_owned(), route::route_config(listener.gateway_port, mirror_lists));
+    }
     json!({
         "name": listener.name,
         "address": socket_address(listener.address, listener.port),
@@ -41,7 +51,6 @@ fn connection_manager(listener: &Listener<'_>, plugin_config: &Value, options: &
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "access_log": access_log(&options.access_log),
         "http_filters": filter::http_filters(&options.modules, &listener.name, listener.grpc_web, plugin_config),
-        "route_config": route::route_config(listener.gateway_port),
     })
 }
 

@@ -1,9 +1,7 @@
 //! `Gateway`.
 
 use super::server_tls;
-use crate::values::{
-    Protocol, check_port, is_dns_label, is_domain, is_ip, is_partial_wildcard, is_wildcard_domain,
-};
+use crate::values::{Protocol, check_port, is_dns_label, is_ip};
 use mesh_policy_istio::gateway::{Gateway, Port, Server};
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
@@ -46,8 +44,9 @@ pub(super) fn validate(resource: &Resource, gateway: &Gateway, problems: &mut Pr
 }
 
 fn validate_server(server: &Server, at: &Path, problems: &mut Problems) {
-    // `defaultEndpoint` has no effect in Istio either; `name` only names statistics.
-    let Server { port, bind, hosts, tls, default_endpoint: _, name: _ } = server;
+    // Hosts are judged with the routes, as the filters read them too. `defaultEndpoint` has no effect in Istio either;
+    // `name` only names statistics.
+    let Server { port, bind, hosts: _, tls, default_endpoint: _, name: _ } = server;
     let unix = bind.as_deref().is_some_and(|bind| bind.starts_with("unix://"));
     if let Some(bind) = bind.as_deref().filter(|bind| !bind.is_empty()) {
         let good = match bind.strip_prefix("unix://") {
@@ -72,12 +71,6 @@ fn validate_server(server: &Server, at: &Path, problems: &mut Problems) {
                 server_tls::validate(protocol, tls.as_ref(), &at.field("tls"), problems);
             }
         }
-    }
-    if hosts.is_empty() {
-        problems.error(at.field("hosts"), ProblemKind::Missing, "missing: a server has at least one host");
-    }
-    for (index, host) in hosts.iter().enumerate() {
-        validate_host(host, at.field("hosts").index(index), problems);
     }
 }
 
@@ -120,43 +113,4 @@ fn validate_port(port: &Port, unix: bool, at: &Path, problems: &mut Problems) ->
         );
     }
     known
-}
-
-fn validate_host(text: &str, at: Path, problems: &mut Problems) {
-    let host = match text.split_once('/') {
-        None => text,
-        Some((namespace, host)) => {
-            if !matches!(namespace, "*" | ".") && !is_dns_label(namespace) {
-                problems.error(
-                    at,
-                    ProblemKind::InvalidValue,
-                    format!("expected `*`, `.` or a namespace before the slash, found `{namespace}`"),
-                );
-                return;
-            }
-            host
-        }
-    };
-    if host == "*" || is_ip(host) {
-        return;
-    }
-    if is_partial_wildcard(host) {
-        problems.error(
-            at,
-            ProblemKind::InvalidValue,
-            format!("expected `*` to stand for whole labels, found `{host}`"),
-        );
-    } else if !is_wildcard_domain(host) {
-        problems.error(
-            at,
-            ProblemKind::InvalidValue,
-            format!("expected a host such as `shop.example.com` or `*.example.com`, found `{text}`"),
-        );
-    } else if !host.contains('.') && is_domain(host) {
-        problems.error(
-            at,
-            ProblemKind::InvalidValue,
-            format!("expected a host with a dot: short names are not completed here, found `{host}`"),
-        );
-    }
 }
