@@ -2,6 +2,7 @@
 
 use super::destination::Destination;
 use super::header_operations::Operations;
+use super::profile::ForwardingProfile;
 use super::rule::{Forward, Rule, RuleAction};
 use super::virtual_host::Route;
 use super::{RouteTable, RuleId};
@@ -166,20 +167,20 @@ impl<'t> RouteChoice<'t> {
         operations.response_edits(request, &seen, edits);
     }
 
-    /// What Envoy's router must be told to carry out the choice: cluster, mirrors, timeout, retries, new path and authority.
-    pub fn forward_edits(
-        &self,
-        request: &RequestView<'_>,
-        random: &mut dyn Random,
-        edits: &mut Vec<HeaderEdit<'t>>,
-    ) {
+    /// What the rule needs of Envoy's own route: mirrors and the manner of its retries.
+    #[must_use]
+    pub fn profile(&self) -> Option<&'t ForwardingProfile> {
+        self.forward().and_then(|(forward, _)| forward.profile.as_ref())
+    }
+
+    /// What Envoy's router must be told to carry out the choice: cluster, profile, timeout, retries, new path and authority.
+    pub fn forward_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
         let Some((forward, destination)) = self.forward() else { return };
         let mut set =
             |name: &'static str, value: Cow<'t, [u8]>| edits.push(HeaderEdit::Set(name.into(), value));
         set(control::CLUSTER, Cow::Borrowed(destination.cluster().as_bytes()));
-        let mirrors = forward.mirrors.iter().filter(|mirror| random.happens(mirror.share));
-        for (name, mirror) in control::MIRRORS.iter().zip(mirrors) {
-            set(name, Cow::Borrowed(mirror.cluster.as_bytes()));
+        if let Some(profile) = &forward.profile {
+            set(control::PROFILE, Cow::Borrowed(profile.name().as_bytes()));
         }
         for (name, value) in &forward.orders {
             set(name, Cow::Borrowed(value.as_bytes()));

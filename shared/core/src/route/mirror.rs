@@ -3,12 +3,11 @@
 use super::destination::{Setting, Target};
 use super::place::Place;
 use super::quantity;
-use crate::control::MAX_MIRRORS;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::{HttpMirrorPolicy, HttpRoute};
 
 /// A destination of copies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mirror {
     pub(super) cluster: String,
     /// Parts of a million.
@@ -45,14 +44,21 @@ pub(super) fn compile(
         mirrors.extend(target.zip(share).map(|(target, share)| Mirror { cluster: target.cluster(), share }));
     }
     mirrors.retain(|mirror| mirror.share > 0);
-    if mirrors.len() > MAX_MIRRORS {
-        problems.error(
-            below.path(),
-            ProblemKind::Unsupported,
-            format!("expected at most {MAX_MIRRORS} mirrors, found {}", mirrors.len()),
-        );
-    }
     mirrors
+}
+
+/// What can be drawn of these mirrors, in their order: each of them, or not if it gets only a share.
+pub(super) fn lists(mirrors: &[Mirror]) -> Vec<Vec<&str>> {
+    let mut lists = vec![Vec::new()];
+    for mirror in mirrors {
+        let without = if mirror.share < quantity::ALL { lists.clone() } else { Vec::new() };
+        for list in &mut lists {
+            list.push(mirror.cluster.as_str());
+        }
+        lists.extend(without);
+    }
+    lists.retain(|list| !list.is_empty());
+    lists
 }
 
 /// The share of the single `mirror`.

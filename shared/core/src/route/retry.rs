@@ -1,8 +1,8 @@
 //! `timeout` and `retries`, said to Envoy's router in the headers that it obeys.
 
 use super::place::Place;
+use super::profile::OwnRetries;
 use super::quantity;
-use crate::control;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::HttpRetry;
 
@@ -49,8 +49,12 @@ const fn is_named_status(code: u32) -> bool {
     )
 }
 
-/// The orders for the `retries` written at `at`.
-pub(super) fn compile(written: &HttpRetry, at: &Place<'_>, problems: &mut Problems) -> Vec<Order> {
+/// The `retries` written at `at`: what its route must have, and the orders for the router.
+pub(super) fn compile(
+    written: &HttpRetry,
+    at: &Place<'_>,
+    problems: &mut Problems,
+) -> (OwnRetries, Vec<Order>) {
     let HttpRetry {
         attempts,
         per_try_timeout,
@@ -82,23 +86,7 @@ pub(super) fn compile(written: &HttpRetry, at: &Place<'_>, problems: &mut Proble
             }
         }
     }
-    if retry_remote_localities.unwrap_or_default() {
-        problems.error(
-            at.field("retryRemoteLocalities").path(),
-            ProblemKind::Unsupported,
-            "retries in other localities cannot be asked for one rule at a time",
-        );
-    }
-    if let Some(backoff) = backoff {
-        let at = at.field("backoff");
-        if quantity::milliseconds(*backoff, &at, problems).is_some() {
-            problems.error(
-                at.path(),
-                ProblemKind::Unsupported,
-                "the interval between tries cannot be set for one rule at a time: Envoy's own is 25ms, doubled each time",
-            );
-        }
-    }
+    let backoff_ms = backoff.and_then(|span| quantity::milliseconds(span, &at.field("backoff"), problems));
     let per_try_timeout =
         per_try_timeout.and_then(|span| quantity::milliseconds(span, &at.field("perTryTimeout"), problems));
     let mut conditions =
@@ -111,18 +99,18 @@ pub(super) fn compile(written: &HttpRetry, at: &Place<'_>, problems: &mut Proble
         }
         conditions.add_code(*code);
     }
-    let hosts = if retry_ignore_previous_hosts.unwrap_or(true) {
-        control::RETRIES_AVOID_HOSTS
-    } else {
-        control::RETRIES_ANY_HOST
+    let own = OwnRetries {
+        avoid_tried_hosts: retry_ignore_previous_hosts.unwrap_or(true),
+        remote_localities: retry_remote_localities.unwrap_or_default(),
+        backoff_ms,
     };
-    let mut orders = vec![(control::RETRIES, hosts.to_owned())];
+    let mut orders = Vec::new();
     if count > 0 {
         orders.push((MAX_RETRIES, count.to_string()));
         conditions.push_orders(&mut orders);
         orders.extend(per_try_timeout.map(|millis| (PER_TRY_TIMEOUT, millis.to_string())));
     }
-    orders
+    (own, orders)
 }
 
 /// What counts as a failure worth another try.

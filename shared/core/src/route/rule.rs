@@ -4,8 +4,9 @@ use super::destination::{Destination, Destinations, Setting};
 use super::direct_response::DirectResponse;
 use super::fault::Fault;
 use super::header_operations::{HeaderRules, Operations};
-use super::mirror::{self, Mirror};
+use super::mirror;
 use super::place::Place;
+use super::profile::ForwardingProfile;
 use super::quantity;
 use super::redirect::Redirect;
 use super::retry::{self, Order};
@@ -37,7 +38,7 @@ pub(super) struct Forward {
     pub(super) authority: Option<String>,
     /// Timeout and retries.
     pub(super) orders: Vec<Order>,
-    pub(super) mirrors: Vec<Mirror>,
+    pub(super) profile: Option<ForwardingProfile>,
 }
 
 impl Forward {
@@ -77,9 +78,11 @@ impl Rule {
             let millis = quantity::milliseconds(timeout, &at.field("timeout"), problems);
             orders.extend(millis.map(|millis| (retry::TIMEOUT, millis.to_string())));
         }
-        if let Some(retries) = &written.retries {
-            orders.extend(retry::compile(retries, &at.field("retries"), problems));
-        }
+        let retries = written.retries.as_ref().map(|retries| {
+            let (own, said) = retry::compile(retries, &at.field("retries"), problems);
+            orders.extend(said);
+            own
+        });
         let mirrors = mirror::compile(written, namespace, setting, at, problems);
         let fault = written
             .fault
@@ -109,7 +112,7 @@ impl Rule {
                 path: rewrite.path,
                 authority: rewrite.authority.or(headers.authority),
                 orders,
-                mirrors,
+                profile: ForwardingProfile::new(retries, mirrors),
             })),
             (None, None, None) => return None,
         };

@@ -1,5 +1,8 @@
 use super::*;
 
+/// A `match` entry, headers of a request, and whether the one takes the other.
+type Case = (&'static str, &'static [(&'static str, &'static str)], bool);
+
 /// Whether a rule with this `match` entry takes the request.
 fn takes(matched: &str, sent: &Sent) -> bool {
     let table = table(&format!("http: [{{match: [{matched}], route: [{{destination: {{host: a}}}}]}}]"));
@@ -33,9 +36,11 @@ fn paths_are_compared_without_query_and_by_bytes() {
         ("{name: x}", "*", false),
     ] {
         let table = table(&format!("http: [{{match: [{matched}], route: [{{destination: {{host: a}}}}]}}]"));
-        let sent = Sent::new("GET http://shop.io/", &[]);
-        let sent = if path == "*" { Sent::new("OPTIONS http://shop.io", &[]) } else { sent };
-        let sent = if path == "*" { sent } else { get(&format!("shop.io{path}")) };
+        let sent = if path == "*" {
+            Sent::new("OPTIONS http://shop.io", &[])
+        } else {
+            get(&format!("shop.io{path}"))
+        };
         assert_eq!(chosen(&table, &sent) != "no route", expected, "{matched} {path}");
     }
 }
@@ -60,7 +65,7 @@ fn method_scheme_and_authority_keep_case_and_port() {
 
 #[test]
 fn headers_are_joined_before_they_are_compared() {
-    let cases: &[(&str, &[(&str, &str)], bool)] = &[
+    let cases: &[Case] = &[
         ("{headers: {x: {exact: a}}}", &[("x", "a")], true),
         ("{headers: {X: {exact: a}}}", &[("x", "a")], true),
         ("{headers: {x: {exact: a}}}", &[("x", "a"), ("x", "b")], false),
@@ -91,7 +96,7 @@ fn headers_are_joined_before_they_are_compared() {
 
 #[test]
 fn an_absent_header_counts_as_empty_where_it_must_not_match() {
-    let cases: &[(&str, &[(&str, &str)], bool)] = &[
+    let cases: &[Case] = &[
         ("{withoutHeaders: {x: {exact: a}}}", &[("x", "a")], false),
         ("{withoutHeaders: {x: {exact: a}}}", &[("x", "b")], true),
         ("{withoutHeaders: {x: {exact: a}}}", &[], true),
@@ -189,4 +194,28 @@ fn what_the_proxy_is_decides_before_any_request() {
     assert_eq!(chosen(&table, &get("shop.io/").with(Attribute::DestinationPort, "8080")), "other");
     assert_eq!(chosen(&table, &get("shop.io/").with(Attribute::DestinationPort, "80")), "rest");
     assert_eq!(chosen(&table, &get("shop.io/")), "rest");
+}
+
+#[test]
+fn values_that_are_no_text_are_compared_by_bytes() {
+    let table = table(
+        "http: [{name: prefix, match: [{headers: {x: {prefix: a}}}], route: [{destination: {host: a}}]}, {name: regex, match: [{headers: {x: {regex: '.*'}}}], route: [{destination: {host: a}}]}]",
+    );
+    let fixed: [(&[u8], &[u8]); 4] =
+        [(b":method", b"GET"), (b":scheme", b"http"), (b":authority", b"shop.io"), (b":path", b"/")];
+    for (value, expected) in [(b"a\xff".as_slice(), "prefix"), (b"b\xff", "no route"), (b"b", "regex")] {
+        let pairs = [fixed.as_slice(), &[(b"x", value)]].concat();
+        let sent = Sent { buffer: HeaderMap::write(&pairs), attributes: Vec::new() };
+        assert_eq!(chosen(&table, &sent), expected, "{value:?}");
+    }
+}
+
+#[test]
+fn a_request_without_path_or_authority_meets_no_rule() {
+    let table = table("hosts: ['*'], gateways: [edge], http: [{route: [{destination: {host: a}}]}]");
+    let sent = |pairs: &[(&str, &str)]| Sent { buffer: HeaderMap::write(pairs), attributes: Vec::new() };
+    assert_eq!(chosen(&table, &sent(&[(":method", "CONNECT"), (":authority", "a.io:443")])), "no route");
+    assert_eq!(chosen(&table, &sent(&[(":path", "")])), "no route");
+    let narrow = super::table("http: [{route: [{destination: {host: a}}]}]");
+    assert_eq!(chosen(&narrow, &sent(&[(":path", "/")])), "unknown host");
 }
