@@ -150,3 +150,40 @@ fn the_access_log_can_be_off_or_a_file() {
     assert_eq!(logs(AccessLog::Off), json!([]));
     assert_eq!(logs(AccessLog::File("/tmp/access.log".into()))[0]["typed_config"]["path"], "/tmp/access.log");
 }
+
+#[test]
+fn servers_of_several_gateways_share_a_port() {
+    let second = "\
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: more, namespace: shop}
+spec:
+  servers:
+  - {port: {number: 80, name: grpc-web, protocol: GRPC-Web}, hosts: [\"*/more.io\"]}
+";
+    let proxy = compiled(&format!("{SHOP}{second}"));
+    assert_eq!(proxy.listeners.len(), 1);
+    assert_eq!(proxy.listeners[0].hosts, ["*.shop.io", "admin.shop.io", "more.io"]);
+    let filters = manager(&proxy, 0)["http_filters"].as_array().unwrap();
+    assert!(filters.iter().any(|filter| filter["name"] == "envoy.filters.http.grpc_web"));
+    let wasm = filters.iter().find(|filter| filter["name"] == "mesh_policy").unwrap();
+    let config = wasm["typed_config"]["config"]["configuration"]["value"].as_str().unwrap();
+    let config: Value = serde_json::from_str(config).unwrap();
+    assert_eq!(config["workload"]["gateways"], json!(["istio-system/edge", "shop/more"]));
+}
+
+#[test]
+fn a_gateway_of_other_labels_is_left_out() {
+    let other = "\
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: egress, namespace: shop}
+spec:
+  selector: {istio: egressgateway}
+  servers:
+  - {port: {number: 8443, name: tls, protocol: TLS}, hosts: [\"*\"], tls: {mode: PASSTHROUGH}}
+";
+    assert_eq!(compiled(&format!("{SHOP}{other}")).listeners.len(), 1);
+}

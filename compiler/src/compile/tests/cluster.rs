@@ -178,3 +178,35 @@ spec: {address: 10.0.0.2}
         json!([{"lb_endpoints": [{"endpoint": {"address": {"socket_address": {"address": "10.0.0.1", "port_value": 8080}}}}]}])
     );
 }
+
+#[test]
+fn instances_that_istio_would_meet_with_mutual_tls_are_worth_a_warning() {
+    let inside = SHOP.replace("locality: eu/eu-1}", "locality: eu/eu-1, serviceAccount: orders}");
+    assert_eq!(compiled(&inside).warnings, []);
+    let inside =
+        inside.replace("  resolution: STATIC\n", "  resolution: STATIC\n  location: MESH_INTERNAL\n");
+    let warnings: Vec<String> = compiled(&inside).warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        ["shop.yaml:48:5: warning[unsupported]: ServiceEntry shop/orders: spec.endpoints[0]: \
+          spoken to in plain text: automatic mutual TLS is not carried out yet"]
+    );
+}
+
+#[test]
+fn a_subset_without_instances_is_an_empty_cluster() {
+    let proxy = compiled(&SHOP.replace("    labels: {version: v2}", "    labels: {version: v9}"));
+    let empty = cluster(&proxy, "outbound|80|v2|customers.shop.svc.cluster.local");
+    assert_eq!(empty["load_assignment"]["endpoints"], json!([]));
+    assert_eq!(proxy.warnings.len(), 1);
+}
+
+#[test]
+fn settings_for_a_port_stand_alone() {
+    let proxy = compiled(&with_policy(
+        "{connectionPool: {tcp: {maxConnections: 5}}, portLevelSettings: [{port: {number: 80}, loadBalancer: {simple: RANDOM}}]}",
+    ));
+    let cluster = cluster(&proxy, "outbound|80||customers.shop.svc.cluster.local");
+    assert_eq!(cluster["lb_policy"], "RANDOM");
+    assert_eq!(cluster["circuit_breakers"]["thresholds"][0]["max_connections"], 4_294_967_295_u32);
+}
