@@ -1,0 +1,112 @@
+//! The demo: every example of the guide's Routing, Resiliency and AuthorizationPolicy sections, driven through a real
+//! Envoy, and a table of what came back.
+//!
+//! Two proxies stand on stage. The [`gateway`] is started by the `mesh-policy run` that people use, from the YAML in
+//! `integration/demo/gateway`. The [`workload`]s are Envoys with the hand-written `envoy-configs/authz-mtls.yaml`, which
+//! get their plugin configuration from `mesh-policy plugin-config` and the YAML in `integration/demo/workload`.
+//! One module a group of rows: [`edge`], [`routing`], [`matching`], [`resiliency`], [`faults`], [`authorization`].
+
+mod arguments;
+mod authorization;
+mod command;
+mod curl;
+mod edge;
+mod faults;
+mod gateway;
+mod matching;
+mod report;
+mod resiliency;
+mod routing;
+mod stop;
+pub mod template;
+mod workload;
+
+use std::{
+    env,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use self::{
+    arguments::{Arguments, HELP},
+    gateway::Gateway,
+    report::Report,
+    stop::Stop,
+    workload::Workloads,
+};
+use crate::{Error, Result, table::Style};
+
+/// The exit code of a process that Ctrl-C ended, as a shell counts.
+const INTERRUPTED: u8 = 130;
+
+/// Runs the demo as its command line says.
+pub fn main() -> ExitCode {
+    match Arguments::read(env::args().skip(1)) {
+        Ok(Arguments::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Arguments::Run { keep }) => match Stop::on_signals().and_then(|stop| perform(keep, &stop)) {
+            Ok(code) => code,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(word) => {
+            eprintln!("error: unexpected argument `{word}`\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn perform(keep: bool, stop: &Stop) -> Result<ExitCode> {
+    let begun = Instant::now();
+    // Everything started is stopped when this function returns, whichever way.
+    let played = play(keep, stop, begun);
+    if stop.asked() {
+        eprintln!("stopped");
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    played.map(|ok| if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {
+    let mut report = Report::new(stop);
+    report.progress("starting five echo servers and `mesh-policy run`");
+    let mut gateway = Gateway::start()?;
+    report.progress("starting an Envoy with mTLS for each of four workloads");
+    let workloads = Workloads::start()?;
+
+    edge::show(&mut report, &gateway)?;
+    routing::show(&mut report, &gateway)?;
+    matching::show(&mut report, &gateway)?;
+    resiliency::show(&mut report, &gateway)?;
+    faults::show(&mut report, &gateway)?;
+    authorization::show(&mut report, &workloads)?;
+
+    let table = report.into_table();
+    print!("\n{}", table.render(Style::of_stdout()));
+    if table.failed() > 0 {
+        eprintln!("\nthe last lines of `mesh-policy run`:\n{}", gateway.log_tail());
+    }
+    eprintln!("\n{} in all", seconds(begun.elapsed()));
+    if keep {
+        print!("{}", curl::examples(&gateway, &workloads)?);
+        while !stop.asked() {
+            if let Some(status) = gateway.ended()? {
+                return Err(Error::new(format!(
+                    "`mesh-policy run` ended with {status}:\n{}",
+                    gateway.log_tail()
+                )));
+            }
+            stop.wait(Duration::from_millis(200));
+        }
+    }
+    Ok(table.is_ok())
+}
+
+/// `3.02 s`
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}

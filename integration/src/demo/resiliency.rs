@@ -1,0 +1,165 @@
+//! The guide's resiliency section: timeouts, retries, circuit breaking.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    gateway::{Gateway, HostClient, below},
+    report::{Report, Seen, outcome},
+    seconds,
+};
+use crate::{Result, client::Request, client::Response};
+
+const CONNECTIONS: usize = 8;
+const RETRIED: usize = 400;
+const BOUNDED: usize = 20;
+const UNTIL_EJECTED: usize = 60;
+const AFTER_EJECTION: usize = 300;
+/// What a busy machine may add to a measured time.
+const SLACK: Duration = Duration::from_millis(900);
+/// What Envoy may be early by: its timers count from when it woke up for the request.
+const EARLY: Duration = Duration::from_millis(10);
+
+/// Shows the rows.
+pub fn show(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    timeout(report, gateway)?;
+    gateway.failing.always(Some(503));
+    retries(report, gateway)?;
+    ejection(report, gateway)
+}
+
+/// A status after a time: judged to be neither early nor more than [`SLACK`] late.
+fn timed(response: &Response, status: u16, after: Duration) -> Seen {
+    let took = response.elapsed;
+    let ok = response.status == status && took + EARLY >= after && took < after + SLACK;
+    (format!("{} after {}", response.status, seconds(took)), ok)
+}
+
+fn timeout(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    report.section("Timeouts: 500 ms  (timeout.customers.example.com)");
+    let host = gateway.host("timeout.customers.example.com");
+    let send = |path: &str| host.send(&Request::get(path));
+    let limit = Duration::from_millis(500);
+    let path = "/timeout?echo-delay-ms=3000";
+    let expected = format!("504 after {} to {}", seconds(limit), seconds(limit + SLACK));
+    report.judged("the service takes 3 s", format!("GET {path}"), expected, || {
+        Ok(timed(&send(path)?, 504, limit))
+    })?;
+    let path = "/timeout?echo-delay-ms=100";
+    report
+        .exact("the service takes 0.1 s", format!("GET {path}"), "200 from v1", || Ok(outcome(&send(path)?)))
+}
+
+fn retries(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    report.section(
+        "Retries: 3 attempts on 503 and refused connections, 2 s each  (retries.customers.example.com)",
+    );
+    let host = gateway.host("retries.customers.example.com");
+    let (good, failing) = (&gateway.good, &gateway.failing);
+    let sent = format!("{RETRIED} x GET /retries/N, one of two instances answers 503");
+    report.exact("every request is answered in the end", &sent, &format!("{RETRIED} x 200"), || {
+        let responses =
+            host.send_many(RETRIED, CONNECTIONS, |index| Request::get(format!("/retries/{index}")))?;
+        Ok(format!("{} x 200", responses.iter().filter(|response| response.status == 200).count()))
+    })?;
+    report.judged(
+        "the failing instance was tried",
+        "the same",
+        "at least 1 request failed there first",
+        || {
+            let first = failed_first(gateway);
+            Ok((format!("{first} requests failed there first"), first > 0))
+        },
+    )?;
+    report.exact("a retry goes to the other instance", "the same", "0 retries at the same", || {
+        let repeated = below(failing, "/retries/").saturating_sub(failed_first(gateway));
+        Ok(format!("{repeated} retries at the same"))
+    })?;
+
+    let bounded = |path: &str, status: u16, make_ill: bool| -> Result<String> {
+        good.always(make_ill.then_some(status));
+        failing.always(Some(status));
+        let responses = host.send_many(BOUNDED, 1, |index| Request::get(format!("{path}{index}")));
+        good.always(None);
+        failing.always(Some(503));
+        let well = responses?.iter().filter(|response| response.status == status).count();
+        let tries = below(good, path) + below(failing, path);
+        Ok(format!("{well} x {status}, {tries} tries"))
+    };
+    let sent = format!("{BOUNDED} x GET, both instances answer 503");
+    let expected = format!("{BOUNDED} x 503, {} tries", BOUNDED * 4);
+    report
+        .exact("attempts are bounded: one and three", &sent, &expected, || bounded("/bounded/", 503, true))?;
+    let sent = format!("{BOUNDED} x GET, both instances answer 500");
+    let expected = format!("{BOUNDED} x 500, {BOUNDED} tries");
+    report.exact("another status is not retried", &sent, &expected, || bounded("/other/", 500, true))?;
+
+    let limit = Duration::from_secs(2);
+    let path = "/slow?echo-delay-ms=5000";
+    let expected = format!("504 after {} to {}", seconds(limit), seconds(limit + SLACK));
+    good.always(None);
+    failing.always(None);
+    let slow = report.judged("an attempt takes at most 2 s", format!("GET {path}"), expected, || {
+        Ok(timed(&host.send(&Request::get(path))?, 504, limit))
+    });
+    failing.always(Some(503));
+    slow?;
+    refused(report, gateway, &gateway.host("refused.customers.example.com"))
+}
+
+/// How many requests the failing instance saw at all.
+fn failed_first(gateway: &Gateway) -> usize {
+    let all = gateway.failing.requests();
+    let paths: BTreeSet<_> = all.iter().map(|received| received.path()).collect();
+    paths.into_iter().filter(|path| path.starts_with(b"/retries/")).count()
+}
+
+fn refused(report: &mut Report<'_>, gateway: &Gateway, host: &HostClient) -> Result<()> {
+    let sent = "100 x GET /, nobody listens at one of two instances  (refused.customers.example.com)";
+    report.exact("a refused connection is retried", sent, "100 x 200 from good", || {
+        let responses = host.send_many(100, CONNECTIONS, |_| Request::get("/refused"))?;
+        let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
+        Ok(format!("{well} x 200 from good"))
+    })?;
+    report.judged("connections were refused", "Envoy's statistics", "at least 1 failed connection", || {
+        let failed = sum(gateway, "refusing.*upstream_cx_connect_fail$")?;
+        Ok((format!("{failed} failed connections"), failed > 0))
+    })
+}
+
+fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    report.section(
+        "Circuit breaking: one 5xx ejects an instance for 3 minutes  (breaking.customers.example.com)",
+    );
+    let host = gateway.host("breaking.customers.example.com");
+    let failing = &gateway.failing;
+    let ejected = || sum(gateway, "breaking.*outlier_detection.ejections_active$");
+    let sent = format!("GET /breaking until one fails, at most {UNTIL_EJECTED}");
+    report.judged("the failing instance is found", &sent, "a 503", || {
+        for tries in 1..=UNTIL_EJECTED {
+            let status = host.send(&Request::get("/breaking"))?.status;
+            if status == 503 {
+                return Ok((format!("a 503 at request {tries}"), true));
+            }
+        }
+        Ok(("no 503".to_owned(), false))
+    })?;
+    report.exact("it is ejected", "Envoy's statistics", "1 ejected, 1 healthy", || {
+        let state = || Some((ejected().ok()?, sum(gateway, "breaking.*membership_healthy$").ok()?));
+        _ = crate::wait::until(Duration::from_secs(5), "the ejection", || (state()? == (1, 1)).then_some(()));
+        let (ejected, healthy) = state().unwrap_or_default();
+        Ok(format!("{ejected} ejected, {healthy} healthy"))
+    })?;
+    let sent = format!("{AFTER_EJECTION} x GET /breaking");
+    let expected = format!("{AFTER_EJECTION} x 200, 0 reach it");
+    report.exact("no request reaches it from then on", &sent, &expected, || {
+        let before = failing.count_path("/breaking");
+        let responses = host.send_many(AFTER_EJECTION, CONNECTIONS, |_| Request::get("/breaking"))?;
+        let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
+        Ok(format!("{well} x 200, {} reach it", failing.count_path("/breaking") - before))
+    })
+}
+
+/// The sum of the counters and gauges whose names match.
+fn sum(gateway: &Gateway, pattern: &str) -> Result<u64> {
+    Ok(gateway.admin.stats(pattern)?.values().sum())
+}
