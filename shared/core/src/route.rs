@@ -25,6 +25,7 @@ use virtual_service::VirtualService;
 mod assembly;
 mod choice;
 mod condition;
+mod delegate;
 mod destination;
 mod direct_response;
 mod domain;
@@ -37,6 +38,7 @@ mod mirror;
 mod name;
 mod observer;
 mod place;
+mod profile;
 mod quantity;
 mod re2;
 mod reachability;
@@ -53,6 +55,7 @@ mod virtual_service;
 pub use choice::{Action, RouteChoice, RouteMatch, drop_control_headers};
 pub use destination::Destination;
 pub use observer::{Excluded, FailedCondition, RouteObserver};
+pub use profile::{ForwardingProfile, OwnRetries};
 pub use rule_id::RuleId;
 
 /// All rules that one proxy serves, ready to run.
@@ -127,6 +130,19 @@ impl RouteTable {
                 assembly.gateway(&bindings)
             }
         }
+    }
+
+    /// What the table's rules need of Envoy's own routes, each once, in the order of their names.
+    #[must_use]
+    pub fn profiles(&self) -> Vec<&ForwardingProfile> {
+        let forwards = self.rules.iter().filter_map(|rule| match &rule.action {
+            RuleAction::Forward(forward) => forward.profile.as_ref(),
+            RuleAction::Redirect(..) | RuleAction::DirectResponse(..) => None,
+        });
+        let mut profiles: Vec<_> = forwards.collect();
+        profiles.sort_unstable();
+        profiles.dedup();
+        profiles
     }
 
     /// The first rule that matches `request`, in the one virtual host that speaks for its authority.

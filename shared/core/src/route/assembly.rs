@@ -6,6 +6,7 @@ use super::gateway_server::GatewayServer;
 use super::name::is_ip;
 use super::request_match::ProxyConditions;
 use super::rule::Rule;
+use super::rule_id::DelegateRule;
 use super::virtual_host::{Route, VirtualHost, Why};
 use super::virtual_service::VirtualService;
 use super::{RouteTable, RuleId};
@@ -156,12 +157,23 @@ impl<'a> Assembly<'a> {
         for service in &mut self.virtual_services {
             let start = self.routes.len();
             let rules = std::mem::take(&mut service.rules);
-            if concerns(service) {
+            // A delegate acts only through its root.
+            if concerns(service) && !service.hosts.is_empty() {
                 for compiled in rules {
                     let rule = self.rules.len();
                     self.rules.push(compiled.rule);
+                    let delegate = compiled.delegate;
                     self.routes.extend(compiled.matches.into_iter().map(|matched| Route {
-                        id: RuleId::new(service.id.clone(), compiled.http, matched.index),
+                        id: RuleId::new(
+                            service.id.clone(),
+                            compiled.http,
+                            matched.index,
+                            delegate.as_ref().map(|(virtual_service, http)| DelegateRule {
+                                virtual_service: virtual_service.clone(),
+                                http: *http,
+                                matched: matched.delegate_index,
+                            }),
+                        ),
                         name: matched.route_name,
                         rule,
                         matched: matched.request,

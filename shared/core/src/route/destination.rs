@@ -213,13 +213,21 @@ pub(super) struct Setting<'a> {
     pub(super) proxy: &'a ProxyContext,
     /// The ports of every service there is.
     pub(super) services: HashMap<&'a str, Vec<u16>>,
+    /// The VirtualServices without hosts, by namespace and name.
+    pub(super) delegates: HashMap<(&'a str, &'a str), &'a wire::VirtualService>,
 }
 
 impl<'a> Setting<'a> {
     /// Looks up the services among `resources`.
     pub(super) fn new(resources: &'a [Resource], proxy: &'a ProxyContext) -> Self {
         let mut services: HashMap<&str, Vec<u16>> = HashMap::new();
+        let mut delegates = HashMap::new();
         for resource in resources {
+            if let Spec::VirtualService(written) = &resource.spec
+                && written.hosts.is_empty()
+            {
+                delegates.insert((resource.namespace(), resource.name()), written);
+            }
             let Spec::ServiceEntry(entry) = &resource.spec else { continue };
             for host in &entry.hosts {
                 let ports = services.entry(host).or_default();
@@ -231,7 +239,7 @@ impl<'a> Setting<'a> {
                 }
             }
         }
-        Self { proxy, services }
+        Self { proxy, services, delegates }
     }
 
     /// The service's only port, else the one that this proxy's listener serves, else that of HTTP.

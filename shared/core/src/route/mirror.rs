@@ -47,20 +47,6 @@ pub(super) fn compile(
     mirrors
 }
 
-/// What can be drawn of these mirrors, in their order: each of them, or not if it gets only a share.
-pub(super) fn lists(mirrors: &[Mirror]) -> Vec<Vec<&str>> {
-    let mut lists = vec![Vec::new()];
-    for mirror in mirrors {
-        let without = if mirror.share < quantity::ALL { lists.clone() } else { Vec::new() };
-        for list in &mut lists {
-            list.push(mirror.cluster.as_str());
-        }
-        lists.extend(without);
-    }
-    lists.retain(|list| !list.is_empty());
-    lists
-}
-
 /// The share of the single `mirror`.
 fn single_share(rule: &HttpRoute, at: &Place<'_>, problems: &mut Problems) -> Option<u32> {
     if rule.mirror.is_none() {

@@ -16,7 +16,8 @@ pub(super) fn check(rules: &[CompiledRule], at: &Place<'_>, problems: &mut Probl
     )]
     let mut seen: HashMap<(&[Condition], &ProxyConditions), Spot> = HashMap::new();
     let mut prefixes = Prefixes::default();
-    for rule in rules {
+    // The matches of a delegate stand in another document, and were checked there.
+    for rule in rules.iter().filter(|rule| rule.delegate.is_none()) {
         for matched in &rule.matches {
             let spot = Spot { http: rule.http, matched: matched.index };
             let request = &matched.request;

@@ -10,11 +10,28 @@ pub struct RuleId {
     virtual_service: Arc<str>,
     http: usize,
     matched: Option<usize>,
+    delegate: Option<DelegateRule>,
+}
+
+/// The rule of a delegate that stands in for its root's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct DelegateRule {
+    /// The delegate, `namespace/name`.
+    pub(super) virtual_service: Arc<str>,
+    /// The index in its `http`.
+    pub(super) http: usize,
+    /// The index in the rule's `match`.
+    pub(super) matched: Option<usize>,
 }
 
 impl RuleId {
-    pub(super) const fn new(virtual_service: Arc<str>, http: usize, matched: Option<usize>) -> Self {
-        Self { virtual_service, http, matched }
+    pub(super) const fn new(
+        virtual_service: Arc<str>,
+        http: usize,
+        matched: Option<usize>,
+        delegate: Option<DelegateRule>,
+    ) -> Self {
+        Self { virtual_service, http, matched, delegate }
     }
 
     /// The VirtualService, `namespace/name`.
@@ -35,11 +52,15 @@ impl RuleId {
         self.matched
     }
 
-    /// Where it stands in the VirtualService's `spec`.
+    /// Where it stands in the VirtualService's `spec`; for a rule of a delegate with a match of its own, in the delegate's.
     #[must_use]
     pub fn path(&self) -> Path {
-        let rule = Path::root().field("http").index(self.http);
-        match self.matched {
+        let (http, matched) = match &self.delegate {
+            Some(DelegateRule { http, matched: Some(index), .. }) => (*http, Some(*index)),
+            _ => (self.http, self.matched),
+        };
+        let rule = Path::root().field("http").index(http);
+        match matched {
             Some(index) => rule.field("match").index(index),
             None => rule,
         }
@@ -47,12 +68,21 @@ impl RuleId {
 }
 
 impl fmt::Display for RuleId {
-    /// `VirtualService shop/customers http[2].match[0]`.
+    /// `VirtualService shop/customers http[2].match[0]`, and behind a comma the same of the delegate's rule.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VirtualService {} http[{}]", self.virtual_service, self.http)?;
-        match self.matched {
-            Some(index) => write!(f, ".match[{index}]"),
-            None => Ok(()),
-        }
+        write_rule(f, &self.virtual_service, self.http, self.matched)?;
+        let Some(DelegateRule { virtual_service, http, matched }) = &self.delegate else { return Ok(()) };
+        f.write_str(", ")?;
+        write_rule(f, virtual_service, *http, *matched)
     }
+}
+
+fn write_rule(
+    f: &mut fmt::Formatter<'_>,
+    virtual_service: &str,
+    http: usize,
+    matched: Option<usize>,
+) -> fmt::Result {
+    write!(f, "VirtualService {virtual_service} http[{http}]")?;
+    matched.map_or(Ok(()), |index| write!(f, ".match[{index}]"))
 }

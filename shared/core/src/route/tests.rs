@@ -7,6 +7,7 @@ use mesh_policy_istio::decode::Context;
 use mesh_policy_istio::{resource, yaml};
 
 mod actions;
+mod delegates;
 mod headers;
 mod hosts;
 mod matching;
@@ -142,7 +143,7 @@ fn forward_edits(table: &RouteTable, sent: &Sent) -> Vec<String> {
         let mut random = SplitMix64::new(1);
         let choice = choice(table, request, &mut random);
         let mut edits = Vec::new();
-        choice.forward_edits(request, &mut random, &mut edits);
+        choice.forward_edits(request, &mut edits);
         show(&edits)
     })
 }

@@ -1,5 +1,6 @@
 //! One VirtualService, checked and compiled, before it is known where it applies.
 
+use super::delegate;
 use super::destination::Setting;
 use super::name::{is_dns_label, is_ip, is_wildcard_domain};
 use super::place::Place;
@@ -34,6 +35,8 @@ pub(super) struct CompiledRule {
     pub(super) http: usize,
     pub(super) rule: Rule,
     pub(super) matches: Vec<CompiledMatch>,
+    /// The delegate whose rule this is, and the index there.
+    pub(super) delegate: Option<(Arc<str>, usize)>,
 }
 
 /// An entry of `match`, or what stands for none.
@@ -41,6 +44,8 @@ pub(super) struct CompiledRule {
 pub(super) struct CompiledMatch {
     /// Its index; `None` when the rule has no `match`.
     pub(super) index: Option<usize>,
+    /// Its index in the delegate's rule.
+    pub(super) delegate_index: Option<usize>,
     /// The name of the route in logs.
     pub(super) route_name: String,
     pub(super) request: RequestMatch,
@@ -76,7 +81,8 @@ impl ExportTo {
         }
     }
 
-    fn compile(written: &[String], owner: &str, at: &Place<'_>, problems: &mut Problems) -> Self {
+    /// From the list written at `at`.
+    pub(super) fn compile(written: &[String], owner: &str, at: &Place<'_>, problems: &mut Problems) -> Self {
         let mut namespaces: Vec<String> = Vec::new();
         for (index, name) in written.iter().enumerate() {
             let at = at.index(index);
@@ -133,14 +139,13 @@ impl VirtualService {
         let below = at.field("http");
         let mut rules = Vec::with_capacity(http.len());
         for (index, rule) in http.iter().enumerate() {
-            rules.extend(CompiledRule::compile(
-                index,
-                rule,
-                namespace,
-                setting,
-                &below.index(index),
-                problems,
-            ));
+            let at = below.index(index);
+            match &rule.delegate {
+                None => rules.extend(CompiledRule::compile(index, rule, namespace, setting, &at, problems)),
+                Some(_) => {
+                    rules.extend(delegate::rules(index, rule, written, namespace, setting, &at, problems))
+                }
+            }
         }
         reachability::check(&rules, &below, problems);
         Self {
@@ -207,7 +212,8 @@ fn check_delegate(written: &wire::VirtualService, at: &Place<'_>, problems: &mut
 }
 
 impl CompiledRule {
-    fn compile(
+    /// From the entry written at `at`, in a VirtualService of `namespace`.
+    pub(super) fn compile(
         http: usize,
         written: &wire::HttpRoute,
         namespace: &str,
@@ -221,18 +227,20 @@ impl CompiledRule {
         for (index, matched) in written.matches.iter().enumerate() {
             let request = RequestMatch::compile(matched, namespace, &below.index(index), problems);
             let route_name = route_name(rule_name, matched.name.as_deref().unwrap_or_default());
-            matches.extend(request.map(|request| CompiledMatch { index: Some(index), route_name, request }));
+            matches.extend(request.map(|request| CompiledMatch {
+                index: Some(index),
+                delegate_index: None,
+                route_name,
+                request,
+            }));
         }
         if written.matches.is_empty() {
             let route_name = route_name(rule_name, "");
-            matches.push(CompiledMatch { index: None, route_name, request: RequestMatch::any() });
-        }
-        if written.delegate.is_some() {
-            let message = "rules of another VirtualService cannot be enforced here yet";
-            problems.error(at.field("delegate").path(), ProblemKind::Unsupported, message);
+            let request = RequestMatch::any();
+            matches.push(CompiledMatch { index: None, delegate_index: None, route_name, request });
         }
         let rule = Rule::compile(written, namespace, setting, at, problems);
-        Some(Self { http, rule: rule?, matches })
+        Some(Self { http, rule: rule?, matches, delegate: None })
     }
 }
 

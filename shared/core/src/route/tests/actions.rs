@@ -192,12 +192,15 @@ fn timeouts_and_retries_are_said_in_headers() {
     let cases: &[(&str, &[&str])] = &[
         ("", &[]),
         ("timeout: 1.5s,", &["x-envoy-upstream-rq-timeout-ms=1500"]),
-        ("retries: {},", &["x-mesh-policy-retries=avoid-previous-hosts"]),
-        ("retries: {attempts: 0, retryIgnorePreviousHosts: false},", &["x-mesh-policy-retries=any-host"]),
+        ("retries: {},", &["x-mesh-policy-profile=retries=other-hosts"]),
+        (
+            "retries: {attempts: 0, retryIgnorePreviousHosts: false},",
+            &["x-mesh-policy-profile=retries=any-host"],
+        ),
         (
             "retries: {attempts: 3},",
             &[
-                "x-mesh-policy-retries=avoid-previous-hosts",
+                "x-mesh-policy-profile=retries=other-hosts",
                 "x-envoy-max-retries=3",
                 "x-envoy-retry-on=connect-failure,refused-stream,retriable-status-codes",
                 "x-envoy-retry-grpc-on=unavailable,cancelled",
@@ -206,8 +209,8 @@ fn timeouts_and_retries_are_said_in_headers() {
         (
             "timeout: 10s, retries: {attempts: 3, perTryTimeout: 2s, retryOn: 'connect-failure,retriable-status-codes', retriableStatusCodes: [503]},",
             &[
+                "x-mesh-policy-profile=retries=other-hosts",
                 "x-envoy-upstream-rq-timeout-ms=10000",
-                "x-mesh-policy-retries=avoid-previous-hosts",
                 "x-envoy-max-retries=3",
                 "x-envoy-retry-on=connect-failure,retriable-status-codes",
                 "x-envoy-retriable-status-codes=503",
@@ -217,7 +220,7 @@ fn timeouts_and_retries_are_said_in_headers() {
         (
             "retries: {attempts: 1, retryOn: '503,5xx,429,503'},",
             &[
-                "x-mesh-policy-retries=avoid-previous-hosts",
+                "x-mesh-policy-profile=retries=other-hosts",
                 "x-envoy-max-retries=1",
                 "x-envoy-retry-on=retriable-status-codes,5xx",
                 "x-envoy-retriable-status-codes=503,429",
@@ -226,7 +229,7 @@ fn timeouts_and_retries_are_said_in_headers() {
         (
             "retries: {attempts: 1, retryOn: 'deadline-exceeded,internal,resource-exhausted'},",
             &[
-                "x-mesh-policy-retries=avoid-previous-hosts",
+                "x-mesh-policy-profile=retries=other-hosts",
                 "x-envoy-max-retries=1",
                 "x-envoy-retry-grpc-on=deadline-exceeded,internal,resource-exhausted",
             ],
@@ -240,47 +243,61 @@ fn timeouts_and_retries_are_said_in_headers() {
     }
 }
 
-/// The mirrors of 1000 requests, by header.
-fn mirrored(rule: &str) -> [usize; 2] {
+/// The forwarding profile's name and mirrors for a rule with these fields.
+fn profile(rule: &str) -> Option<(String, Vec<(String, u32)>)> {
     let table = table(&format!("http: [{{{rule}, route: [{{destination: {{host: a}}}}]}}]"));
     get("shop.io/").view(|request| {
-        let mut random = SplitMix64::new(5);
-        let mut counts = [0; 2];
-        for _ in 0..1000 {
-            let mut edits = Vec::new();
-            choice(&table, request, &mut random).forward_edits(request, &mut random, &mut edits);
-            let edits = show(&edits);
-            for (count, cluster) in counts.iter_mut().zip(["b", "c"]) {
-                *count += edits
-                    .iter()
-                    .filter(|edit| {
-                        edit.starts_with("x-mesh-policy-mirror-")
-                            && edit.ends_with(&format!("=outbound|80||{cluster}.shop.svc.cluster.local"))
-                    })
-                    .count();
-            }
-        }
-        counts
+        let profile = choice(&table, request, &mut SplitMix64::new(1)).profile();
+        assert_eq!(table.profiles(), profile.into_iter().collect::<Vec<_>>());
+        let selected = forward_edits(&table, &get("shop.io/"))
+            .into_iter()
+            .find_map(|edit| edit.strip_prefix("x-mesh-policy-profile=").map(str::to_owned));
+        assert_eq!(selected.as_deref(), profile.map(|profile| profile.name()));
+        let profile = profile?;
+        let mirrors = profile.mirrors().map(|(cluster, share)| (cluster.to_owned(), share)).collect();
+        Some((profile.name().to_owned(), mirrors))
     })
 }
 
 #[test]
-fn mirrors_get_their_share() {
+fn mirrors_stand_in_the_forwarding_profile_with_their_share() {
+    let cluster = |name: &str| format!("outbound|80||{name}.shop.svc.cluster.local");
     for (rule, expected) in [
-        ("mirror: {host: b}", [1000, 0]),
-        ("mirror: {host: b}, mirrorPercentage: {value: 0}", [0, 0]),
-        ("mirror: {host: b}, mirrorPercent: 0", [0, 0]),
-        ("mirror: {host: b}, mirrorPercentage: {value: 100}, mirrorPercent: 0", [1000, 0]),
+        ("mirror: {host: b}", vec![("b", 1_000_000)]),
+        ("mirror: {host: b}, mirrorPercentage: {value: 0.5}", vec![("b", 5_000)]),
+        ("mirror: {host: b}, mirrorPercent: 10", vec![("b", 100_000)]),
+        ("mirror: {host: b}, mirrorPercentage: {value: 100}, mirrorPercent: 0", vec![("b", 1_000_000)]),
         (
-            "mirrors: [{destination: {host: b}}, {destination: {host: c}, percentage: {value: 100}}]",
-            [1000, 1000],
+            "mirrors: [{destination: {host: c}, percentage: {value: 30}}, {destination: {host: b}}]",
+            vec![("c", 300_000), ("b", 1_000_000)],
         ),
     ] {
-        assert_eq!(mirrored(rule), expected, "{rule}");
+        let expected: Vec<_> = expected.into_iter().map(|(name, share)| (cluster(name), share)).collect();
+        let (name, mirrors) = profile(rule).unwrap();
+        assert_eq!(mirrors, expected, "{rule}");
+        let names: Vec<_> =
+            mirrors.iter().map(|(cluster, share)| format!("mirror={cluster}@{share}")).collect();
+        assert_eq!(name, names.join(";"), "{rule}");
     }
-    let [b, c] =
-        mirrored("mirrors: [{destination: {host: b}, percentage: {value: 30}}, {destination: {host: c}}]");
-    assert!(b.abs_diff(300) < 75 && c == 1000, "{b} {c}");
+    for rule in [
+        "mirror: {host: b}, mirrorPercentage: {value: 0}",
+        "mirror: {host: b}, mirrorPercent: 0",
+        "timeout: 1s",
+    ] {
+        assert_eq!(profile(rule), None, "{rule}");
+    }
+}
+
+#[test]
+fn the_manner_of_retries_stands_in_the_forwarding_profile() {
+    for (retries, expected) in [
+        ("{}", "retries=other-hosts"),
+        ("{attempts: 1, retryIgnorePreviousHosts: false}", "retries=any-host"),
+        ("{attempts: 1, retryRemoteLocalities: true}", "retries=other-hosts,remote-localities"),
+        ("{attempts: 1, backoff: 50ms, retryIgnorePreviousHosts: true}", "retries=other-hosts,backoff-50ms"),
+    ] {
+        assert_eq!(profile(&format!("retries: {retries}")).unwrap().0, expected, "{retries}");
+    }
 }
 
 /// How many of 10 000 requests are delayed, and aborted.
