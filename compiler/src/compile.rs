@@ -70,8 +70,8 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
         reachable::check(&enforced, &services, &clusters, &mut problems);
         // What is wrong with the rules was found by `check`.
         let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
-        let mirror_lists = table.mirror_lists();
-        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, &mirror_lists, options));
+        let profiles = table.profiles();
+        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, &profiles, options));
         opened.push(CompiledListener {
             name: listener.name.clone(),
             address: listener.address.to_string(),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::options::{AccessLog, Modules, PathNormalization};
+use mesh_policy_core::control;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -186,4 +187,37 @@ spec:
   - {port: {number: 8443, name: tls, protocol: TLS}, hosts: [\"*\"], tls: {mode: PASSTHROUGH}}
 ";
     assert_eq!(compiled(&format!("{SHOP}{other}")).listeners.len(), 1);
+}
+
+/// The shop, with retries and a mirror for orders.
+fn with_retries_and_mirror() -> String {
+    SHOP.replace(
+        "    - destination: {host: orders}\n",
+        "    - destination: {host: orders}\n    retries: {attempts: 3, retryOn: 5xx, retryIgnorePreviousHosts: false, backoff: 100ms}\n    \
+         mirror: {host: customers, subset: v2}\n    mirrorPercentage: {value: 10}\n",
+    )
+}
+
+#[test]
+fn what_no_header_can_say_is_a_route_of_its_own() {
+    let proxy = compiled(&with_retries_and_mirror());
+    let routes = &manager(&proxy, 0)["route_config"]["virtual_hosts"][0]["routes"];
+    assert_eq!(routes.as_array().map(Vec::len), Some(2));
+    let name = routes[1]["name"].as_str().unwrap();
+    assert_eq!(
+        routes[1]["match"],
+        json!({"prefix": "/", "headers": [{"name": control::PROFILE, "string_match": {"exact": name}}]})
+    );
+    assert_eq!(
+        routes[1]["route"]["retry_policy"],
+        json!({"host_selection_retry_max_attempts": "5", "retry_back_off": {"base_interval": "0.100s"}})
+    );
+    let mirrors = routes[1]["route"]["request_mirror_policies"].as_array().unwrap();
+    assert_eq!(mirrors.len(), 1);
+    assert_eq!(mirrors[0]["cluster"], "outbound|80|v2|customers.shop.svc.cluster.local");
+    assert_eq!(
+        mirrors[0]["runtime_fraction"],
+        json!({"default_value": {"numerator": 100_000, "denominator": "MILLION"}})
+    );
+    assert_eq!(routes[0]["route"].get("request_mirror_policies"), None);
 }

@@ -4,19 +4,19 @@ use super::{extension, filter, route, socket_address};
 use crate::gateway::Listener;
 use crate::options::{AccessLog, Options, PathNormalization};
 use mesh_policy_core::control;
+use mesh_policy_core::route::ForwardingProfile;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 
-/// `mirror_lists` are the clusters that one request can be mirrored to, together.
+/// `profiles` are what its rules need of Envoy's own routes.
 pub(crate) fn listener(
     listener: &Listener<'_>,
     plugin_config: &Value,
-    mirror_lists: &BTreeSet<Vec<&str>>,
+    profiles: &[&ForwardingProfile],
     options: &Options,
 ) -> Value {
     let mut manager = connection_manager(listener, plugin_config, options);
     if let Some(manager) = manager.as_object_mut() {
-        manager.insert("route_config".to_owned(), route::route_config(listener.gateway_port, mirror_lists));
+        manager.insert("route_config".to_owned(), route::route_config(listener.gateway_port, profiles));
     }
     json!({
         "name": listener.name,

@@ -52,6 +52,7 @@ fn envoy_accepts_what_is_compiled() {
         "{loadBalancer: {simple: RANDOM}}",
     ];
     validate(&compiled(SHOP), "plain");
+    validate(&compiled(&with_retries_and_mirror()), "retries and a mirror");
     for policy in policies {
         validate(&compiled(&with_policy(policy)), policy);
     }
