@@ -1,9 +1,10 @@
 //! What is sent upstream, read back from the orders that the filters give to Envoy's router.
 
 use crate::explain::route::owned;
-use mesh_policy_core::control::{CLUSTER, MIRRORS, RETRIES, RETRIES_AVOID_HOSTS};
+use mesh_policy_core::control::{CLUSTER, PROFILE};
 use mesh_policy_core::effect::HeaderEdit;
 use mesh_policy_core::request::RequestView;
+use mesh_policy_core::route::ForwardingProfile;
 use std::collections::BTreeMap;
 
 /// A forwarded request.
@@ -12,12 +13,19 @@ pub struct Forward {
     pub cluster: String,
     pub path: Option<String>,
     pub authority: Option<String>,
-    pub mirrors: Vec<String>,
+    pub mirrors: Vec<Mirror>,
     pub timeout_ms: Option<u64>,
     /// The rule's own retry policy; Istio's default applies where it has none.
     pub retries: Option<Retries>,
     /// Operations on the request's headers, in order.
     pub edits: Vec<HeaderEdit<'static>>,
+}
+
+/// Where copies of requests go, and of how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    pub cluster: String,
+    pub per_million: u32,
 }
 
 /// When the request is tried again.
@@ -29,12 +37,15 @@ pub struct Retries {
     pub status_codes: Vec<String>,
     pub per_try_timeout_ms: Option<u64>,
     pub avoids_tried_hosts: bool,
+    pub remote_localities: bool,
+    pub backoff_ms: Option<u64>,
 }
 
 impl Forward {
     /// From the router filter's orders and the rule's own header operations.
     pub fn new(
         cluster: &str,
+        profile: Option<&ForwardingProfile>,
         request: &RequestView<'_>,
         orders: &[HeaderEdit<'_>],
         edits: &[HeaderEdit<'_>],
@@ -58,8 +69,12 @@ impl Forward {
             let text = text.unwrap_or_default();
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
         };
-        let retries = take(RETRIES).map(|hosts| Retries {
-            avoids_tried_hosts: hosts == RETRIES_AVOID_HOSTS,
+        // The profile's name says what the profile itself says below.
+        let _ = take(PROFILE);
+        let retries = profile.and_then(ForwardingProfile::retries).map(|own| Retries {
+            avoids_tried_hosts: own.avoid_tried_hosts,
+            remote_localities: own.remote_localities,
+            backoff_ms: own.backoff_ms,
             attempts: number(take("x-envoy-max-retries")).unwrap_or(1),
             on: [take("x-envoy-retry-on"), take("x-envoy-retry-grpc-on")]
                 .into_iter()
@@ -73,7 +88,11 @@ impl Forward {
             cluster: take(CLUSTER).unwrap_or_else(|| cluster.to_owned()),
             path: sent(take(":path"), request.path_and_query()),
             authority: sent(take(":authority"), request.authority()),
-            mirrors: MIRRORS.iter().filter_map(|name| take(name)).collect(),
+            mirrors: profile
+                .into_iter()
+                .flat_map(ForwardingProfile::mirrors)
+                .map(|(cluster, per_million)| Mirror { cluster: cluster.to_owned(), per_million })
+                .collect(),
             timeout_ms: number(take("x-envoy-upstream-rq-timeout-ms")),
             retries,
             edits: edits.iter().map(owned).chain(others).collect(),
@@ -105,29 +124,19 @@ mod tests {
         let orders = [
             HeaderEdit::Remove("x-envoy-retry-on".into()),
             set(CLUSTER, "outbound|80||b"),
-            set(MIRRORS[0], "outbound|80|v2|b"),
-            set(RETRIES, RETRIES_AVOID_HOSTS),
-            set("x-envoy-max-retries", "3"),
-            set("x-envoy-retry-on", "connect-failure,retriable-status-codes"),
-            set("x-envoy-retriable-status-codes", "503"),
-            set("x-envoy-upstream-rq-per-try-timeout-ms", "2000"),
+            set(PROFILE, "retries=other-hosts;mirror=outbound|80|v2|b@500000"),
             set("x-envoy-upstream-rq-timeout-ms", "5000"),
             set(":path", "/v2"),
         ];
-        let forward = Forward::new("b", &RequestView::new(&headers, &()), &orders, &[set("debug", "true")]);
+        let request = RequestView::new(&headers, &());
+        let forward = Forward::new("b", None, &request, &orders, &[set("debug", "true")]);
         let expected = Forward {
             cluster: "outbound|80||b".to_owned(),
             path: Some("/v2".to_owned()),
             authority: Some("a.com".to_owned()),
-            mirrors: vec!["outbound|80|v2|b".to_owned()],
+            mirrors: Vec::new(),
             timeout_ms: Some(5000),
-            retries: Some(Retries {
-                attempts: 3,
-                on: vec!["connect-failure".to_owned(), "retriable-status-codes".to_owned()],
-                status_codes: vec!["503".to_owned()],
-                per_try_timeout_ms: Some(2000),
-                avoids_tried_hosts: true,
-            }),
+            retries: None,
             edits: vec![set("debug", "true")],
         };
         assert_eq!(forward, expected);
@@ -139,7 +148,7 @@ mod tests {
         let headers = HeaderMap::parse(&buffer).unwrap();
         let orders =
             [set("x-envoy-upstream-stream-duration-ms", "9"), HeaderEdit::Add("x".into(), b"1".into())];
-        let forward = Forward::new("b", &RequestView::new(&headers, &()), &orders, &[]);
+        let forward = Forward::new("b", None, &RequestView::new(&headers, &()), &orders, &[]);
         assert_eq!(forward.edits, [HeaderEdit::Add("x".into(), b"1".into()), orders[0].clone()]);
     }
 }

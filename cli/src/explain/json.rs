@@ -149,7 +149,10 @@ fn forward(forward: &Forward) -> Value {
         "cluster": forward.cluster,
         "path": forward.path,
         "authority": forward.authority,
-        "mirrors": forward.mirrors,
+        "mirrors": forward.mirrors.iter().map(|mirror| json!({
+            "cluster": mirror.cluster,
+            "percent": f64::from(mirror.per_million) / 10_000.0,
+        })).collect::<Vec<_>>(),
         "timeoutMs": forward.timeout_ms,
         "retries": forward.retries.as_ref().map(|retries| json!({
             "attempts": retries.attempts,
@@ -157,6 +160,8 @@ fn forward(forward: &Forward) -> Value {
             "statusCodes": retries.status_codes,
             "perTryTimeoutMs": retries.per_try_timeout_ms,
             "avoidsTriedHosts": retries.avoids_tried_hosts,
+            "remoteLocalities": retries.remote_localities,
+            "backoffMs": retries.backoff_ms,
         })),
         "requestHeaders": forward.edits.iter().map(edit).collect::<Vec<_>>(),
     })

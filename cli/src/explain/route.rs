@@ -117,8 +117,8 @@ impl Matched {
             Action::Redirect | Action::DirectResponse => &[],
         };
         let forward = choice.destination().map(|destination| {
-            choice.forward_edits(request, random, &mut orders);
-            Forward::new(destination.cluster(), request, &orders, &edits)
+            choice.forward_edits(request, &mut orders);
+            Forward::new(destination.cluster(), choice.profile(), request, &orders, &edits)
         });
         let drawn = choice.destination();
         Self {

@@ -38,7 +38,7 @@ impl Filter for Policy {
             phase::edit_headers(choice, request, &mut plan);
             phase::inject_fault(choice, request, random, &mut plan);
         }
-        phase::forward(routed, request, random, &mut plan);
+        phase::forward(routed, request, &mut plan);
         plan
     }
 }

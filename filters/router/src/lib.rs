@@ -25,7 +25,7 @@ impl Filter for Router {
         let mut plan = Plan::default();
         phase::drop_control_headers(request, &mut plan);
         let routed = phase::route_in_chain(&self.table, request, random, &mut plan);
-        phase::forward(routed, request, random, &mut plan);
+        phase::forward(routed, request, &mut plan);
         plan
     }
 }

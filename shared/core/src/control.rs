@@ -9,32 +9,11 @@ pub const PREFIX: &str = "x-mesh-policy-";
 /// The cluster that the catch-all route forwards to (`cluster_header`).
 pub const CLUSTER: &str = "x-mesh-policy-cluster";
 
-/// Present when the matched rule has a retry policy of its own: selects the route without Istio's default retries.
-/// Its value says whether hosts already tried are avoided: [`RETRIES_AVOID_HOSTS`] or [`RETRIES_ANY_HOST`].
-pub const RETRIES: &str = "x-mesh-policy-retries";
-
-/// See [`RETRIES`].
-pub const RETRIES_AVOID_HOSTS: &str = "avoid-previous-hosts";
-
-/// See [`RETRIES`].
-pub const RETRIES_ANY_HOST: &str = "any-host";
-
-/// How many mirrors one rule can have: each takes a header and a policy in the compiled route.
-pub const MAX_MIRRORS: usize = 4;
-
-/// The clusters that get a copy (`request_mirror_policies[i].cluster_header`).
-pub const MIRRORS: [&str; MAX_MIRRORS] =
-    ["x-mesh-policy-mirror-0", "x-mesh-policy-mirror-1", "x-mesh-policy-mirror-2", "x-mesh-policy-mirror-3"];
+/// The forwarding profile of the matched rule, if it has one: selects the catch-all route with its mirrors and retries.
+pub const PROFILE: &str = "x-mesh-policy-profile";
 
 /// Every header of ours, for the place that removes them behind Envoy's router.
-pub const ALL: [&str; 2 + MAX_MIRRORS] = [
-    CLUSTER,
-    RETRIES,
-    "x-mesh-policy-mirror-0",
-    "x-mesh-policy-mirror-1",
-    "x-mesh-policy-mirror-2",
-    "x-mesh-policy-mirror-3",
-];
+pub const ALL: [&str; 2] = [CLUSTER, PROFILE];
 
 /// Headers by which Envoy's router takes orders from whoever sends them.
 pub const ENVOY_ORDERS: &[&str] = &[

@@ -94,19 +94,14 @@ pub fn inject_fault(
 }
 
 /// Answers redirects and direct responses, and tells Envoy's router how to carry out everything else.
-pub fn forward<'r>(
-    routed: Routed<'r>,
-    request: &RequestView<'_>,
-    random: &mut dyn Random,
-    plan: &mut Plan<'r>,
-) {
+pub fn forward<'r>(routed: Routed<'r>, request: &RequestView<'_>, plan: &mut Plan<'r>) {
     match routed {
         Routed::Unmanaged => {}
         Routed::Nowhere => plan.reply = Some(route::not_found()),
         Routed::Chosen(choice) => {
             plan.reply = choice.local_reply(request);
             if plan.reply.is_none() {
-                choice.forward_edits(request, random, &mut plan.request_edits);
+                choice.forward_edits(request, &mut plan.request_edits);
                 plan.clear_route_cache = true;
             }
         }

@@ -81,10 +81,12 @@ impl Policy {
         if let Some(reply) = fault.abort {
             return answered(outcome, reply, &response_edits);
         }
+        let mirrors = choice.profile().into_iter().flat_map(|profile| profile.mirrors());
+        outcome.mirrors = Some(mirrors.map(|(cluster, _)| cluster.to_owned()).collect());
         let mut edits = Vec::new();
         route::drop_control_headers(&request, &mut edits);
         choice.request_edits(&request, &mut edits);
-        choice.forward_edits(&request, random, &mut edits);
+        choice.forward_edits(&request, &mut edits);
         forwarded(outcome, case, &pairs, &edits, &response_edits)
     }
 }
@@ -113,7 +115,6 @@ fn forwarded(
     };
     outcome.status = Some(200);
     outcome.cluster = text(control::CLUSTER);
-    outcome.mirrors = Some(control::MIRRORS.iter().filter_map(|name| text(name)).collect());
     outcome.upstream = Some(Upstream {
         path: text(":path").unwrap_or_default(),
         authority: text(":authority").unwrap_or_default(),

@@ -55,7 +55,17 @@ fn upstream(forward: &Forward, explanation: &Explanation, out: Out<'_>) -> io::R
         writeln!(out, "  header     {}", words(edit))?;
     }
     for mirror in &forward.mirrors {
-        writeln!(out, "  mirror     a copy goes to {mirror}")?;
+        match mirror.per_million {
+            1_000_000.. => writeln!(out, "  mirror     a copy goes to {}", mirror.cluster)?,
+            share => {
+                writeln!(
+                    out,
+                    "  mirror     a copy of {} % goes to {}",
+                    f64::from(share) / 10_000.0,
+                    mirror.cluster
+                )?;
+            }
+        }
     }
     match forward.timeout_ms {
         Some(milliseconds) => writeln!(out, "  timeout    {}, then 504", time(milliseconds))?,
@@ -82,6 +92,12 @@ fn retry_words(retries: &Retries) -> String {
         text.push_str(&format!(", each for {} at most", time(milliseconds)));
     }
     text.push_str(if retries.avoids_tried_hosts { ", on other hosts" } else { ", on any host" });
+    if retries.remote_localities {
+        text.push_str(", in other localities too");
+    }
+    if let Some(milliseconds) = retries.backoff_ms {
+        text.push_str(&format!(", {} apart and more each time", time(milliseconds)));
+    }
     text
 }
 
