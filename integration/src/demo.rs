@@ -62,13 +62,17 @@ pub fn main() -> ExitCode {
 
 fn perform(keep: bool, stop: &Stop) -> Result<ExitCode> {
     let begun = Instant::now();
-    // Everything started is stopped when this function returns, whichever way.
-    let played = play(keep, stop, begun);
-    if stop.asked() {
-        eprintln!("stopped");
-        return Ok(ExitCode::from(INTERRUPTED));
+    // Everything started is stopped when this returns, whichever way.
+    match play(keep, stop, begun) {
+        Ok(true) => Ok(ExitCode::SUCCESS),
+        Ok(false) => Ok(ExitCode::FAILURE),
+        // Without its children a row fails, too: the reason is the same.
+        Err(_) if stop.asked() => {
+            eprintln!("stopped");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        Err(error) => Err(error),
     }
-    played.map(|ok| if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {

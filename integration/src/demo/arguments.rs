@@ -22,7 +22,7 @@ Environment:
   NO_COLOR     no colours, on a terminal either
 
 Exit codes: 0 all rows are ok, 1 some are not or something did not start, 2 the command line is wrong,
-130 stopped by Ctrl-C.
+130 stopped before the table was complete.
 ";
 
 /// What was asked for.

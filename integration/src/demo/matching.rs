@@ -24,7 +24,7 @@ fn properties(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         ("uri exact: /exact", get("/exact"), V2),
         ("- the query does not count", get("/exact?a=b"), V2),
         ("- near miss", get("/exact/"), V1),
-        ("uri prefix: /prefix", get("/prefix/and/more"), V2),
+        ("uri prefix: /prefix", get("/prefixed/more"), V2),
         ("- near miss", get("/Prefix"), V1),
         ("uri regex: /items/[0-9]+", get("/items/42"), V2),
         ("- near miss: the whole path counts", get("/items/42x"), V1),
