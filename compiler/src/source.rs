@@ -1,7 +1,6 @@
 //! Files, folders and standard input as resources, each problem with a way back to its line.
 
 mod reading;
-mod yaml;
 
 use crate::finding::Finding;
 use mesh_policy_istio::node::{Node, Position};

@@ -1,10 +1,10 @@
 //! The demo: every example of the guide's Routing, Resiliency and AuthorizationPolicy sections, driven through a real
 //! Envoy, and a table of what came back.
 //!
-//! Two proxies stand on stage. The [`gateway`] is started by the `mesh-policy run` that people use, from the YAML in
-//! `integration/demo/gateway`. The [`workload`]s are Envoys with the hand-written `envoy-configs/authz-mtls.yaml`, which
+//! Two proxies stand on stage. The gateway is started by the `mesh-policy run` that people use, from the YAML in
+//! `integration/demo/gateway`. The workloads are Envoys with the hand-written `envoy-configs/authz-mtls.yaml`, which
 //! get their plugin configuration from `mesh-policy plugin-config` and the YAML in `integration/demo/workload`.
-//! One module a group of rows: [`edge`], [`routing`], [`matching`], [`resiliency`], [`faults`], [`authorization`].
+//! One module a group of rows: `edge`, `routing`, `matching`, `resiliency`, `faults`, `authorization`.
 
 mod arguments;
 mod authorization;

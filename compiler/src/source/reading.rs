@@ -1,12 +1,13 @@
 //! From bytes to documents and resources.
 
-use super::{Document, File, LoadError, ROOT, Sources, yaml};
+use super::{Document, File, LoadError, ROOT, Sources};
 use crate::finding::Finding;
 use mesh_policy_istio::decode::Context;
 use mesh_policy_istio::node::{Node, Position, Value};
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems, Severity};
 use mesh_policy_istio::resource::{self, Resource};
+use mesh_policy_istio::yaml;
 use std::collections::BTreeMap;
 use std::path::{Path as FilePath, PathBuf};
 

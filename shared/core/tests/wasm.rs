@@ -1,6 +1,7 @@
 //! The corpus again, with the core compiled to WebAssembly and run in Node: what is true on the host must be true there.
 
 #![cfg(target_arch = "wasm32")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "clippy does not take wasm-bindgen's tests for tests")]
 
 use mesh_policy_testkit::{files::FILES, run};
 use wasm_bindgen_test::wasm_bindgen_test;

@@ -1,304 +1,268 @@
-//! YAML as people write resources in it, read into [`Node`]s with the place of every key and value.
+//! YAML text as [`Node`]s with positions, read event by event.
 //!
-//! The scalars are those of YAML 1.2's core schema, so `on`, `off`, `yes` and `no` are text. Anchors and aliases work; merge keys
-//! (`<<`) are refused, because a key that is merged and written would be there twice. JSON is YAML, so the same reader does.
+//! Scalars are those of YAML 1.2's core schema. Where `kubectl`, which reads YAML 1.1, would take another value for the
+//! same text (`010` is eight there), the text is refused rather than guessed. Aliases, anchors and merge keys (`<<`) work as
+//! they do with kubectl; equal keys are both kept, so that decoding can report them.
 
-use crate::node::{Member, Node, Number, Position, Value};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag};
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod scalar;
+
+use crate::node::{Member, Node, Position, Value};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use scalar::scalar;
+use std::collections::BTreeMap;
 use thiserror::Error;
 
-/// How deep a document may nest, as in JSON.
+/// As deep as `serde_json` reads: no Istio resource comes near, and nothing behind here must recurse without bound.
 const MAX_DEPTH: usize = 128;
 
-/// How many values one text may hold once its aliases are filled in: keeps a small text from becoming a huge tree.
-const MAX_VALUES: usize = 5_000_000;
+/// How many values aliases may multiply one text into.
+const MAX_ALIASED: usize = 1_000_000;
 
-/// A text that is not YAML, or not YAML that a resource can be written in.
+/// Why a text is not YAML, or not YAML that a resource can be written in.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("line {} column {}: {message}", position.line, position.column)]
-pub struct InvalidYaml {
+pub struct YamlError {
     /// Where.
     pub position: Position,
     /// What is wrong.
     pub message: String,
+    /// The cure, where it is certain.
+    pub help: Option<String>,
 }
 
-/// Reads all documents of a text; documents without content are left out.
+impl YamlError {
+    fn new(position: Position, message: impl Into<String>) -> Self {
+        Self { position, message: message.into(), help: None }
+    }
+}
+
+/// What one text holds.
+#[derive(Debug, Default)]
+pub struct Documents {
+    /// The documents that are not empty.
+    pub nodes: Vec<Node>,
+    /// Numbers and booleans whose text says more than their value (`1.10`), by position.
+    pub written: BTreeMap<Position, String>,
+}
+
+/// Reads all documents of `text`.
 ///
 /// # Errors
-/// The first thing that is not YAML, with its place.
-pub fn read_all(text: &str) -> Result<Vec<Node>, InvalidYaml> {
-    let mut reader = Reader {
-        events: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        values: 0,
-        end: Marker::new(0, 1, 0),
-    };
-    let mut documents = Vec::new();
-    loop {
-        match reader.next()? {
-            (Event::StreamEnd, _) => return Ok(documents),
-            (Event::DocumentStart(_), _) => {
-                let node = reader.node(0)?;
-                if node.value != Value::Null {
-                    documents.push(node);
-                }
-                reader.anchors.clear();
-            }
-            _ => {}
-        }
+/// The first thing that is not YAML, or not YAML that a resource can be written in, with its place.
+pub fn read(text: &str) -> Result<Documents, YamlError> {
+    let mut reader = Reader::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| {
+            YamlError::new(position(error.marker()), format!("not YAML: {}", error.info()))
+        })?;
+        reader.event(event, position(&span.start))?;
     }
+    Ok(reader.documents)
 }
 
-/// Reads a text that holds one document.
-///
-/// # Errors
-/// As [`read_all`], and a text with no document or with several.
-pub fn read_one(text: &str) -> Result<Node, InvalidYaml> {
-    let mut documents = read_all(text)?.into_iter();
-    let start = Position { line: 1, column: 1 };
-    let Some(first) = documents.next() else {
-        return Err(InvalidYaml { position: start, message: "expected a document, found none".to_owned() });
-    };
-    match documents.next() {
-        None => Ok(first),
-        Some(second) => Err(InvalidYaml {
-            position: second.position.unwrap_or(start),
-            message: "expected one document, found a second".to_owned(),
-        }),
-    }
+fn position(marker: &Marker) -> Position {
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Position { line: count(marker.line()), column: count(marker.col().saturating_add(1)) }
 }
 
-struct Reader<'t> {
-    events: Parser<'t, saphyr_parser::StrInput<'t>>,
-    anchors: HashMap<usize, Node>,
-    values: usize,
-    end: Marker,
+/// A collection that is still open.
+#[derive(Debug)]
+struct Open {
+    anchor: usize,
+    position: Position,
+    content: Content,
 }
 
-impl<'t> Reader<'t> {
-    fn next(&mut self) -> Result<(Event<'t>, Span), InvalidYaml> {
-        match self.events.next() {
-            Some(Ok((event, span))) => {
-                self.end = span.end;
-                Ok((event, span))
-            }
-            Some(Err(error)) => Err(scan_error(&error)),
-            None => Ok((Event::StreamEnd, Span::new(self.end, self.end))),
-        }
-    }
+#[derive(Debug)]
+enum Content {
+    List(Vec<Node>),
+    Object {
+        members: Vec<Member>,
+        /// The key whose value comes next, and whether it is a plain `<<`.
+        key: Option<(String, Position, bool)>,
+        merged: Vec<Node>,
+    },
+}
 
-    fn node(&mut self, depth: usize) -> Result<Node, InvalidYaml> {
-        let (event, span) = self.next()?;
-        self.value(event, span, depth)
-    }
+#[derive(Debug, Default)]
+struct Reader {
+    documents: Documents,
+    stack: Vec<Open>,
+    anchors: BTreeMap<usize, Node>,
+    aliased: usize,
+}
 
-    fn value(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, InvalidYaml> {
-        self.values += 1;
-        if depth > MAX_DEPTH || self.values > MAX_VALUES {
-            return Err(invalid(span.start, "the document is nested too deep or grows too large"));
-        }
-        let (value, anchor) = match event {
-            Event::Alias(anchor) => {
-                let node = self.anchors.get(&anchor).cloned();
-                let mut node =
-                    node.ok_or_else(|| invalid(span.start, "an alias inside of its own anchor"))?;
-                self.values += count(&node);
-                node.position = Some(position(span.start));
-                return Ok(node);
-            }
+impl Reader {
+    fn event(&mut self, event: Event<'_>, at: Position) -> Result<(), YamlError> {
+        match event {
+            Event::DocumentStart(_) => self.anchors.clear(),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
             Event::Scalar(text, style, anchor, tag) => {
-                (scalar(text, style, tag.as_deref(), span.start)?, anchor)
+                if self.wants_key() {
+                    return self.key(&text, style, anchor, tag.as_deref(), at);
+                }
+                let value = scalar(&text, style, tag.as_deref(), at)?;
+                if matches!(value, Value::Number(_) | Value::Bool(_)) {
+                    self.documents.written.insert(at, text.into_owned());
+                }
+                self.value(Node { value, position: Some(at) }, anchor)?;
+            }
+            Event::Alias(anchor) => {
+                let Some(mut node) = self.anchors.get(&anchor).cloned() else {
+                    return Err(YamlError::new(at, "this alias stands inside the value that it names"));
+                };
+                self.aliased = self.aliased.saturating_add(size(&node));
+                if self.aliased > MAX_ALIASED {
+                    return Err(YamlError::new(
+                        at,
+                        format!("the aliases stand for more than {MAX_ALIASED} values"),
+                    ));
+                }
+                if self.wants_key() {
+                    let Value::String(text) = &node.value else {
+                        return Err(YamlError::new(
+                            at,
+                            format!("expected text as a key, found {}", node.describe()),
+                        ));
+                    };
+                    return self.key(&text.clone(), ScalarStyle::DoubleQuoted, 0, None, at);
+                }
+                if self.stack.len() + depth(&node) > MAX_DEPTH {
+                    return Err(too_deep(at));
+                }
+                node.position = Some(at);
+                self.value(node, 0)?;
             }
             Event::SequenceStart(anchor, tag) => {
-                core_tag(tag.as_deref(), "seq", span.start)?;
-                (Value::List(self.entries(depth)?), anchor)
+                self.open(Content::List(Vec::new()), anchor, tag.as_deref(), "seq", at)?;
             }
             Event::MappingStart(anchor, tag) => {
-                core_tag(tag.as_deref(), "map", span.start)?;
-                (Value::Object(self.members(depth)?), anchor)
+                let content = Content::Object { members: Vec::new(), key: None, merged: Vec::new() };
+                self.open(content, anchor, tag.as_deref(), "map", at)?;
             }
-            _ => (Value::Null, 0),
-        };
-        let node = Node { value, position: Some(position(span.start)) };
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.stack.pop() {
+                    let anchor = open.anchor;
+                    self.value(close(open)?, anchor)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_key(&self) -> bool {
+        matches!(self.stack.last(), Some(Open { content: Content::Object { key: None, .. }, .. }))
+    }
+
+    fn open(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        tag: Option<&Tag>,
+        own_tag: &str,
+        at: Position,
+    ) -> Result<(), YamlError> {
+        if self.wants_key() {
+            return Err(YamlError::new(at, "expected text as a key, found a list or an object"));
+        }
+        if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && tag.suffix == own_tag)) {
+            return Err(unknown_tag(tag, at));
+        }
+        if self.stack.len() >= MAX_DEPTH {
+            return Err(too_deep(at));
+        }
+        self.stack.push(Open { anchor, position: at, content });
+        Ok(())
+    }
+
+    /// Keys are text whatever they look like: kubectl, too, turns `8080:` into `"8080":`.
+    fn key(
+        &mut self,
+        text: &str,
+        style: ScalarStyle,
+        anchor: usize,
+        tag: Option<&Tag>,
+        at: Position,
+    ) -> Result<(), YamlError> {
+        if let Some(tag) = tag.filter(|tag| !(tag.is_yaml_core_schema() && tag.suffix == "str")) {
+            return Err(unknown_tag(tag, at));
+        }
+        if anchor != 0 {
+            let node = Node { value: Value::String(text.to_owned()), position: Some(at) };
+            self.anchors.insert(anchor, node);
+        }
+        if let Some(Open { content: Content::Object { key, .. }, .. }) = self.stack.last_mut() {
+            let merge = style == ScalarStyle::Plain && tag.is_none() && text == "<<";
+            *key = Some((text.to_owned(), at, merge));
+        }
+        Ok(())
+    }
+
+    /// Puts a finished value where it belongs.
+    fn value(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
-        Ok(node)
+        match self.stack.last_mut().map(|open| &mut open.content) {
+            None if node.value == Value::Null => {}
+            None => self.documents.nodes.push(node),
+            Some(Content::List(entries)) => entries.push(node),
+            Some(Content::Object { members, key, merged }) => match key.take() {
+                Some((_, at, true)) => match &node.value {
+                    Value::Object(_) => merged.push(node),
+                    Value::List(entries) if entries.iter().all(|n| matches!(n.value, Value::Object(_))) => {
+                        merged.extend(entries.iter().cloned());
+                    }
+                    _ => {
+                        return Err(YamlError::new(
+                            at,
+                            "expected an object or a list of objects behind `<<`",
+                        ));
+                    }
+                },
+                Some((key, at, false)) => members.push(Member { key, position: Some(at), value: node }),
+                None => {}
+            },
+        }
+        Ok(())
     }
+}
 
-    fn entries(&mut self, depth: usize) -> Result<Vec<Node>, InvalidYaml> {
-        let mut entries = Vec::new();
-        loop {
-            match self.next()? {
-                (Event::SequenceEnd, _) => return Ok(entries),
-                (event, span) => entries.push(self.value(event, span, depth + 1)?),
+fn close(open: Open) -> Result<Node, YamlError> {
+    let value = match open.content {
+        Content::List(entries) => Value::List(entries),
+        Content::Object { mut members, merged, .. } => {
+            // A key of the object itself wins over a merged one, an earlier merged object over a later one.
+            for node in merged {
+                let Value::Object(more) = node.value else { continue };
+                let new: Vec<Member> =
+                    more.into_iter().filter(|m| members.iter().all(|own| own.key != m.key)).collect();
+                members.extend(new);
             }
+            Value::Object(members)
         }
-    }
-
-    fn members(&mut self, depth: usize) -> Result<Vec<Member>, InvalidYaml> {
-        let mut members = Vec::new();
-        loop {
-            let (key, place) = match self.next()? {
-                (Event::MappingEnd, _) => return Ok(members),
-                (Event::Scalar(text, ..), span) if text != "<<" => (text.into_owned(), span.start),
-                (Event::Scalar(..), span) => {
-                    return Err(invalid(span.start, "merge keys are not supported: write the keys out"));
-                }
-                (_, span) => return Err(invalid(span.start, "expected a text as key")),
-            };
-            let value = self.node(depth + 1)?;
-            members.push(Member { key, position: Some(position(place)), value });
-        }
-    }
-}
-
-fn count(node: &Node) -> usize {
-    1 + node.entries().iter().map(count).sum::<usize>()
-        + node.members().iter().map(|m| count(&m.value)).sum::<usize>()
-}
-
-fn scalar(
-    text: Cow<'_, str>,
-    style: ScalarStyle,
-    tag: Option<&Tag>,
-    place: Marker,
-) -> Result<Value, InvalidYaml> {
-    let kind = match tag {
-        None if style == ScalarStyle::Plain => None,
-        None => Some("str"),
-        Some(tag) if tag.is_yaml_core_schema() => Some(tag.suffix.as_str()),
-        Some(tag) => return Err(invalid(place, &format!("unknown tag `{}{}`", tag.handle, tag.suffix))),
     };
-    match kind {
-        Some("str" | "!") => Ok(Value::String(text.into_owned())),
-        None | Some("int" | "float" | "bool" | "null") => plain(text, place),
-        Some(other) => Err(invalid(place, &format!("unknown tag `!!{other}`"))),
-    }
+    Ok(Node { value, position: Some(open.position) })
 }
 
-/// A plain scalar by the core schema.
-fn plain(text: Cow<'_, str>, place: Marker) -> Result<Value, InvalidYaml> {
-    match text.as_ref() {
-        "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
-        "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
-        "false" | "False" | "FALSE" => return Ok(Value::Bool(false)),
-        _ => {}
-    }
-    let radix = text
-        .strip_prefix("0x")
-        .map(|digits| i64::from_str_radix(digits, 16))
-        .or_else(|| text.strip_prefix("0o").map(|digits| i64::from_str_radix(digits, 8)));
-    if let Some(Ok(number)) = radix {
-        return Ok(Value::Number(number.into()));
-    }
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
-    // Not only what Rust reads as a number: its `inf`, `nan` and `infinity` are words here.
-    let numeric = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && unsigned.contains(|c: char| c.is_ascii_digit())
-        && unsigned.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '-' | '+'));
-    if numeric {
-        if let Ok(number) = text.parse::<i64>() {
-            return Ok(Value::Number(number.into()));
-        }
-        if let Ok(number) = text.parse::<u64>() {
-            return Ok(Value::Number(number.into()));
-        }
-        if let Ok(number) = text.parse::<f64>() {
-            let number = Number::from_f64(number);
-            return number.map(Value::Number).ok_or_else(|| invalid(place, "a number must be finite"));
-        }
-    }
-    Ok(Value::String(text.into_owned()))
+fn too_deep(at: Position) -> YamlError {
+    YamlError::new(at, format!("nested deeper than {MAX_DEPTH} levels"))
 }
 
-fn core_tag(tag: Option<&Tag>, expected: &str, place: Marker) -> Result<(), InvalidYaml> {
-    match tag {
-        Some(tag) if !(tag.is_yaml_core_schema() && tag.suffix == expected) => {
-            Err(invalid(place, &format!("unknown tag `{}{}`", tag.handle, tag.suffix)))
-        }
-        _ => Ok(()),
-    }
+fn unknown_tag(tag: &Tag, at: Position) -> YamlError {
+    YamlError::new(at, format!("the tag `{tag}` has no meaning here"))
 }
 
-fn position(marker: Marker) -> Position {
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    Position { line: number(marker.line()), column: number(marker.col().saturating_add(1)) }
+fn size(node: &Node) -> usize {
+    1 + node.entries().iter().map(size).sum::<usize>()
+        + node.members().iter().map(|m| size(&m.value)).sum::<usize>()
 }
 
-fn invalid(place: Marker, message: &str) -> InvalidYaml {
-    InvalidYaml { position: position(place), message: message.to_owned() }
-}
-
-fn scan_error(error: &ScanError) -> InvalidYaml {
-    invalid(*error.marker(), error.info())
+fn depth(node: &Node) -> usize {
+    let entries = node.entries().iter().map(depth).max();
+    let members = node.members().iter().map(|m| depth(&m.value)).max();
+    1 + entries.max(members).unwrap_or(0)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn json(text: &str) -> String {
-        serde_json::to_string(&read_one(text).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn scalars_are_those_of_the_core_schema() {
-        assert_eq!(
-            json(
-                "[1, -2, 1.5, 1e3, 0x1f, 0o17, true, null, ~, yes, on, 1.2.3, 1s, '1', \"a\", .inf, inf, !!str 1, 10.0.0.0/8]"
-            ),
-            r#"[1,-2,1.5,1000.0,31,15,true,null,null,"yes","on","1.2.3","1s","1","a",".inf","inf","1","10.0.0.0/8"]"#
-        );
-    }
-
-    #[test]
-    fn every_value_knows_its_place() {
-        let node = read_one("a:\n- b: x\n  c: [1,\n    2]\n").unwrap();
-        let at = |path: &crate::path::Path| node.locate(path).map(|at| (at.line, at.column));
-        let first = crate::path::Path::root().field("a").index(0);
-        assert_eq!(at(&first), Some((2, 3)));
-        assert_eq!(at(&first.field("c")), Some((3, 3)));
-        assert_eq!(at(&first.field("c").index(1)), Some((4, 5)));
-        assert_eq!(at(&first.field("missing")), Some((2, 3)));
-    }
-
-    #[test]
-    fn equal_keys_are_both_kept() {
-        assert_eq!(read_one("a: 1\na: 2\n").unwrap().members().len(), 2);
-    }
-
-    #[test]
-    fn documents_without_content_are_left_out() {
-        assert_eq!(read_all("---\n# nothing\n---\na: 1\n---\n").unwrap().len(), 1);
-        assert_eq!(read_all("").unwrap().len(), 0);
-    }
-
-    #[test]
-    fn aliases_stand_for_their_anchors() {
-        assert_eq!(json("a: &x {b: [1]}\nc: *x\n"), r#"{"a":{"b":[1]},"c":{"b":[1]}}"#);
-    }
-
-    #[test]
-    fn a_text_that_would_grow_without_bound_is_refused() {
-        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-        for i in 1..10 {
-            let alias = format!("*a{}, ", i - 1).repeat(10);
-            text += &format!("a{i}: &a{i} [{alias}]\n");
-        }
-        assert!(read_one(&text).unwrap_err().message.contains("grows too large"));
-    }
-
-    #[test]
-    fn what_is_not_yaml_is_refused_with_its_place() {
-        let error = read_one("a: [1\nb: 2\n").unwrap_err();
-        assert_eq!((error.position.line, error.position.column > 0), (2, true));
-        assert_eq!(
-            read_one("<<: {a: 1}").unwrap_err().message,
-            "merge keys are not supported: write the keys out"
-        );
-    }
-}
+mod tests;

@@ -176,13 +176,14 @@ pub fn read(text: &str, common: &str) -> Result<Group, String> {
 }
 
 fn decode<T: Decode>(text: &str) -> Result<T, String> {
-    let node = mesh_policy_istio::yaml::read_one(text).map_err(|error| error.to_string())?;
+    let documents = mesh_policy_istio::yaml::read(text).map_err(|error| error.to_string())?;
+    let [node] = documents.nodes.as_slice() else { return Err("expected one document".to_owned()) };
     let mut cx = Context::new();
-    let value = T::decode(&node, &mut cx);
+    let value = T::decode(node, &mut cx);
     let problems = cx.into_problems();
     match value {
         Some(value) if problems.is_empty() => Ok(value),
-        _ => Err(describe(&node, &problems)),
+        _ => Err(describe(node, &problems)),
     }
 }
 

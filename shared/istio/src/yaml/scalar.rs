@@ -1,7 +1,7 @@
 //! What a scalar of YAML's core schema is.
 
 use super::{YamlError, unknown_tag};
-use mesh_policy_istio::node::{Number, Position, Value};
+use crate::node::{Number, Position, Value};
 use saphyr_parser::{ScalarStyle, Tag};
 
 /// What a scalar is by its style, its tag or its looks.
