@@ -85,8 +85,10 @@ impl FromStr for PortMapping {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let read = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+        let read = |text: &str| text.parse::<u16>().ok();
         let ports = text.split_once('=').and_then(|(port, local)| Some((read(port)?, read(local)?)));
+        // 0 lets the kernel choose the port to listen on; a Gateway has no port 0.
+        let ports = ports.filter(|(port, _)| *port != 0);
         let (port, local) = ports.ok_or_else(|| {
             format!(
                 "expected the Gateway's port and the one to listen on, such as `80=18080`, found `{text}`"
@@ -148,7 +150,8 @@ mod tests {
     #[test]
     fn a_port_mapping_has_two_ports() {
         assert_eq!("80=18080".parse(), Ok(PortMapping { port: 80, local: 18080 }));
-        for text in ["80", "80=", "80=0", "80=65536", "80:18080"] {
+        assert_eq!("80=0".parse(), Ok(PortMapping { port: 80, local: 0 }));
+        for text in ["80", "80=", "0=80", "80=65536", "80:18080"] {
             assert!(text.parse::<PortMapping>().is_err(), "{text}");
         }
     }
