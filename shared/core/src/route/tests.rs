@@ -18,7 +18,7 @@ mod warnings;
 /// All documents of `text`, which are right as documents.
 fn resources(text: &str) -> Vec<Resource> {
     let mut cx = Context::new();
-    let nodes = yaml::read_all(text).unwrap();
+    let nodes = yaml::read(text).unwrap().nodes;
     let resources = nodes.iter().flat_map(|node| resource::read(node, &mut cx)).collect();
     assert_eq!(cx.into_problems().to_string(), "");
     resources
