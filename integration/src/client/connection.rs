@@ -39,17 +39,18 @@ enum Framing {
 }
 
 impl Connection {
-    /// Connects, from the address `source` if one is given; reading and writing give up after `patience` without progress.
+    /// Connects, from the address `source` if one is given, and sends `prelude` before anything else; reading and writing give up after `patience` without progress.
     ///
     /// # Errors
     /// Nobody listens, or TLS fails.
     pub fn open(
         address: SocketAddr,
         source: Option<IpAddr>,
+        prelude: &[u8],
         tls: Option<&Tls>,
         patience: Duration,
     ) -> Result<Self> {
-        let stream = Stream::connect(address, source, tls, patience)?;
+        let stream = Stream::connect(address, source, prelude, tls, patience)?;
         Ok(Self { stream, buffer: Vec::new(), reusable: true })
     }
 

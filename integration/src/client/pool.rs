@@ -26,6 +26,7 @@ pub struct Client {
     authority: String,
     source: Option<IpAddr>,
     tls: Option<Tls>,
+    prelude: Vec<u8>,
     patience: Duration,
     idle: Mutex<Vec<Connection>>,
 }
@@ -38,6 +39,7 @@ impl Client {
             authority: address.to_string(),
             source: None,
             tls: None,
+            prelude: Vec::new(),
             patience: PATIENCE,
             idle: Mutex::default(),
         }
@@ -52,6 +54,13 @@ impl Client {
     #[must_use]
     pub fn from(mut self, source: IpAddr) -> Self {
         self.source = Some(source);
+        self
+    }
+
+    /// Sends these bytes first on every connection, before TLS too: a line of the PROXY protocol.
+    #[must_use]
+    pub fn prelude(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.prelude = bytes.as_ref().to_vec();
         self
     }
 
@@ -135,7 +144,7 @@ impl Client {
     /// # Errors
     /// Nobody listens, or TLS fails.
     pub fn connect(&self) -> Result<Connection> {
-        Connection::open(self.address, self.source, self.tls.as_ref(), self.patience)
+        Connection::open(self.address, self.source, &self.prelude, self.tls.as_ref(), self.patience)
     }
 
     fn take_idle(&self) -> Option<Connection> {

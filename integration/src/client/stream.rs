@@ -47,15 +47,17 @@ impl Stream {
     pub(super) fn connect(
         address: SocketAddr,
         source: Option<IpAddr>,
+        prelude: &[u8],
         tls: Option<&Tls>,
         patience: Duration,
     ) -> Result<Self> {
-        let socket =
+        let mut socket =
             connect_from(source, address, patience).context(format_args!("connecting to {address}"))?;
         let prepared = socket
             .set_nodelay(true)
             .and_then(|()| socket.set_read_timeout(Some(patience)))
-            .and_then(|()| socket.set_write_timeout(Some(patience)));
+            .and_then(|()| socket.set_write_timeout(Some(patience)))
+            .and_then(|()| socket.write_all(prelude));
         prepared.context("preparing the socket")?;
         let Some(tls) = tls else { return Ok(Self::Plain(socket)) };
         let session = ClientConnection::new(Arc::clone(&tls.config), tls.server_name.clone());

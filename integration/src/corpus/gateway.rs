@@ -1,64 +1,63 @@
 //! Groups for a gateway: compiled as `mesh-policy compile` does it.
 
-use super::{CLUSTER, Layout, Proxy, list, modules};
-use crate::client::Client;
+use super::proxy::{Parts, tell_cluster};
+use super::{Layout, Loaded, RULE, modules};
 use crate::config;
-use crate::envoy::{self, Envoy};
 use crate::upstream::Upstream;
 use crate::{Context, Error, Result};
 use mesh_policy_compiler::{AccessLog, Options, ProxyChoice, Sources, compile};
-use mesh_policy_testkit::corpus::{Case, Group};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 
-pub(super) struct Gateway {
-    client: Option<Client>,
-    envoy: Envoy,
-    listener: String,
-}
-
-impl Gateway {
-    pub(super) fn start(group: &Group, layout: Layout, upstream: &Upstream) -> Result<Self> {
-        let sources = Sources::from_text("group.json", &list(group, None));
-        let choice = ProxyChoice::Gateway([("istio".to_owned(), "ingressgateway".to_owned())].into());
-        let options = Options {
-            modules: modules(layout)?,
-            listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            ports: [(80, 0)].into(),
-            admin: None,
-            access_log: AccessLog::Off,
-            ..Options::default()
-        };
-        let mut compiled = compile(&sources, &choice, &options).map_err(|refusal| {
+pub(super) fn parts(loaded: &Loaded, layout: Layout, upstream: &Upstream) -> Result<Parts> {
+    let mut list = json!({ "apiVersion": "v1", "kind": "List", "items": loaded.group.resources.nodes });
+    for resource in list.pointer_mut("/items").and_then(Value::as_array_mut).into_iter().flatten() {
+        tell_rules(resource);
+    }
+    let sources = Sources::from_text("group.json", &list.to_string());
+    let choice = ProxyChoice::Gateway([("istio".to_owned(), "ingressgateway".to_owned())].into());
+    let options = Options {
+        modules: modules(layout)?,
+        listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ports: [(80, 0)].into(),
+        admin: None,
+        access_log: AccessLog::Off,
+        ..Options::default()
+    };
+    let mut bootstrap = compile(&sources, &choice, &options)
+        .map_err(|refusal| {
             let findings = refusal.findings.iter().map(ToString::to_string).collect::<Vec<_>>();
             Error::new(findings.join("\n"))
-        })?;
-        let clusters =
-            compiled.bootstrap.pointer_mut("/static_resources/clusters").and_then(Value::as_array_mut);
-        for cluster in clusters.context("a compiled proxy has clusters")? {
-            lead_to(cluster, upstream)
-                .context("a compiled cluster has the filter that removes control headers")?;
-        }
-        let listener = compiled.listeners.first().context("a compiled gateway has a listener")?.name.clone();
-        Ok(Self {
-            client: None,
-            envoy: Envoy::start(&compiled.bootstrap, &envoy::Options::default())?,
-            listener,
-        })
+        })?
+        .bootstrap;
+    let mut taken = |what: &str| {
+        let list = bootstrap.pointer_mut(&format!("/static_resources/{what}")).and_then(Value::as_array_mut);
+        list.map(std::mem::take).context(format_args!("a compiled proxy has {what}"))
+    };
+    let listeners = taken("listeners")?;
+    let mut clusters = taken("clusters")?;
+    for cluster in &mut clusters {
+        lead_to(cluster, upstream)
+            .context("a compiled cluster has the filter that removes control headers")?;
     }
+    Ok(Parts { listeners, clusters, bootstrap: Some(bootstrap) })
 }
 
-impl Proxy for Gateway {
-    fn client(&mut self, case: &Case) -> Result<Client> {
-        if self.client.is_none() {
-            self.client = Some(Client::new(self.envoy.listener(&self.listener)?));
-        }
-        match &case.request.source_ip {
-            None => Ok(Client::new(self.envoy.listener(&self.listener)?)),
-            Some(source) => {
-                let source = source.parse().context("sourceIp")?;
-                Ok(Client::new(self.envoy.listener(&self.listener)?).from(source))
-            }
+/// Has every destination of a VirtualService tell the rule that it stands in.
+fn tell_rules(resource: &mut Value) {
+    if resource.get("kind").and_then(Value::as_str) != Some("VirtualService") {
+        return;
+    }
+    let metadata = |field: &str| resource.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
+    let namespace = metadata("namespace").unwrap_or("default");
+    let id = format!("VirtualService {namespace}/{}", metadata("name").unwrap_or_default());
+    let rules = resource.pointer_mut("/spec/http").and_then(Value::as_array_mut);
+    for (index, rule) in rules.into_iter().flatten().enumerate() {
+        let destinations = rule.get_mut("route").and_then(Value::as_array_mut);
+        for destination in destinations.into_iter().flatten() {
+            let told =
+                json!({ "headers": { "request": { "set": { RULE: format!("{id} http[{index}]") } } } });
+            config::merge(destination, &told);
         }
     }
 }
@@ -74,9 +73,6 @@ fn lead_to(cluster: &mut Value, upstream: &Upstream) -> Option<()> {
         "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
          /http_filters/0/typed_config/mutations/request_mutations",
     )?;
-    mutations.as_array_mut()?.push(json!({ "append": {
-        "header": { "key": CLUSTER, "value": name },
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    } }));
+    mutations.as_array_mut()?.push(tell_cluster(&name));
     Some(())
 }

@@ -1,20 +1,21 @@
 //! Reading `testdata/**/*.yaml`.
 //!
-//! A file is a group: `workload`, `resources`, and `cases` over them. To the resources of a group those of
+//! Each document of a file is a group: `workload`, `resources`, and `cases` over them. To the resources of a group those of
 //! `testdata/common.yaml` are added: a Gateway `default/edge` for every host on port 80, and a few services.
 
-use mesh_policy_istio::decode::{Context, Decode};
-use mesh_policy_istio::node::Node;
+use mesh_policy_istio::decode::{Context, Decode, DecodeField};
+use mesh_policy_istio::node::{Member, Node, Value};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{self, Resource};
 use mesh_policy_istio::wire;
 use mesh_policy_istio::workload::Workload;
+use mesh_policy_istio::yaml;
 
 mod escape;
 pub use escape::HeaderLine;
 
 wire! {
-    /// One file of the corpus.
+    /// Cases over the same resources.
     pub struct Group {
         /// What its cases are about.
         "about" => about: Option<String>,
@@ -26,6 +27,8 @@ wire! {
         "cases" => cases: Vec<Case>,
         /// Resources that must be refused.
         "refused" => refused: Vec<Refusal>,
+        /// Runners that leave all its cases out, and why.
+        "skip" => skip: Option<Skip>,
     }
 }
 
@@ -56,10 +59,18 @@ wire! {
         "path" => path: Option<String>,
         /// Header lines in order.
         "headers" => headers: Vec<HeaderLine>,
-        /// The URI SAN of the client's certificate; plain text when absent.
+        /// The URI SAN of the client's certificate, several separated by commas; plain text when absent.
         "from" => from: Option<String>,
+        /// The server name that the client asks for in the TLS handshake; only with `from`.
+        "sni" => sni: Option<String>,
         /// The address that the client sends from; `127.0.0.1` when absent.
         "sourceIp" => source_ip: Option<String>,
+        /// The client's address as a proxy in front tells it; `sourceIp` when absent.
+        "remoteIp" => remote_ip: Option<String>,
+        /// The address that the client connected to; `127.0.0.1` when absent.
+        "destinationIp" => destination_ip: Option<String>,
+        /// The port that the client connected to; the core's runner takes 80 when absent.
+        "destinationPort" => destination_port: Option<u32>,
         /// Header lines of the upstream's response.
         "responseHeaders" => response_headers: Vec<HeaderLine>,
     }
@@ -72,7 +83,7 @@ wire! {
         "allowed" => allowed: Option<bool>,
         /// The rule that decided, `ns[..]-policy[..]-rule[n]`.
         "policy" => policy: Option<String>,
-        /// The name of the route.
+        /// The name of the route; empty when there is none.
         "route" => route: Option<String>,
         /// The status that the client gets; 200 comes from the upstream.
         "status" => status: Option<u32>,
@@ -113,7 +124,11 @@ wire! {
         /// A sentence, unique in the file.
         "name" => name: Option<String>,
         /// The resources; the common ones are not added.
-        "resources" => resources: UncheckedResources,
+        "resources" => resources: Option<UncheckedResources>,
+        /// Short for one resource, the VirtualService `default/refused` with this spec.
+        "virtualService" => virtual_service: Option<Unchecked>,
+        /// Short for one resource, the AuthorizationPolicy `default/refused` with this spec.
+        "authorizationPolicy" => authorization_policy: Option<Unchecked>,
         /// All problems, one line each, paths from the list's root.
         "problems" => problems: Vec<String>,
     }
@@ -147,10 +162,45 @@ impl Decode for UncheckedResources {
     }
 }
 
+/// Any value, as it is written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unchecked(pub Node);
+
+impl Decode for Unchecked {
+    fn decode(node: &Node, _: &mut Context) -> Option<Self> {
+        Some(Self(node.clone()))
+    }
+}
+
+impl Refusal {
+    /// The resources, the short forms written out.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Node> {
+        let short = [
+            ("networking.istio.io/v1", "VirtualService", &self.virtual_service),
+            ("security.istio.io/v1", "AuthorizationPolicy", &self.authorization_policy),
+        ];
+        let text = |text: &str| Node::new(Value::String(text.to_owned()));
+        let object = |members: Vec<(&str, Node)>| {
+            let member = |(key, value): (&str, Node)| Member { key: key.to_owned(), position: None, value };
+            Node::new(Value::Object(members.into_iter().map(member).collect()))
+        };
+        let written = short.into_iter().filter_map(|(version, kind, spec)| {
+            Some(object(vec![
+                ("apiVersion", text(version)),
+                ("kind", text(kind)),
+                ("metadata", object(vec![("name", text("refused"))])),
+                ("spec", spec.as_ref()?.0.clone()),
+            ]))
+        });
+        self.resources.iter().flat_map(|resources| resources.0.clone()).chain(written).collect()
+    }
+}
+
 /// Fields that must be there.
 macro_rules! required {
     ($($type:ty),*) => {$(
-        impl mesh_policy_istio::decode::DecodeField for $type {
+        impl DecodeField for $type {
             fn decode_field(node: Option<&Node>, name: &str, cx: &mut Context) -> Self {
                 let value = Option::<Self>::decode_field(node, name, cx);
                 if node.is_none() {
@@ -161,23 +211,42 @@ macro_rules! required {
         }
     )*};
 }
-required!(Resources, UncheckedResources, Request, Expect);
+required!(Request, Expect);
 
-/// Reads one file of the corpus and adds the common resources to its own.
+impl DecodeField for Resources {
+    fn decode_field(node: Option<&Node>, name: &str, cx: &mut Context) -> Self {
+        Option::<Self>::decode_field(node, name, cx).unwrap_or_default()
+    }
+}
+
+/// Reads one file of the corpus: its groups, each with the common resources behind its own.
+///
+/// # Errors
+/// One line for each problem, with its place in the text.
+pub fn groups(text: &str, common: &str) -> Result<Vec<Group>, String> {
+    let documents = |text: &str| yaml::read(text).map(|read| read.nodes).map_err(|error| error.to_string());
+    let common = documents(common)?;
+    let common: Group = decode(common.first().ok_or("the common file is empty")?)?;
+    let with_common = |node: &Node| {
+        let mut group: Group = decode(node)?;
+        group.resources.resources.extend(common.resources.resources.iter().cloned());
+        group.resources.nodes.extend(common.resources.nodes.iter().cloned());
+        Ok(group)
+    };
+    documents(text)?.iter().map(with_common).collect()
+}
+
+/// Reads a file that is one group, and adds the common resources to its own.
 ///
 /// # Errors
 /// One line for each problem, with its place in the text.
 pub fn read(text: &str, common: &str) -> Result<Group, String> {
-    let mut group: Group = decode(text)?;
-    let common: Group = decode(common)?;
-    group.resources.resources.extend(common.resources.resources);
-    group.resources.nodes.extend(common.resources.nodes);
+    let [group] = <[Group; 1]>::try_from(groups(text, common)?)
+        .map_err(|groups| format!("expected one document, found {}", groups.len()))?;
     Ok(group)
 }
 
-fn decode<T: Decode>(text: &str) -> Result<T, String> {
-    let documents = mesh_policy_istio::yaml::read(text).map_err(|error| error.to_string())?;
-    let [node] = documents.nodes.as_slice() else { return Err("expected one document".to_owned()) };
+fn decode<T: Decode>(node: &Node) -> Result<T, String> {
     let mut cx = Context::new();
     let value = T::decode(node, &mut cx);
     let problems = cx.into_problems();

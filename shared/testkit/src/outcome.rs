@@ -10,8 +10,10 @@ pub struct Outcome {
     pub allowed: Option<bool>,
     /// The authorization rule that decided.
     pub policy: Option<String>,
-    /// The name of the route that was chosen.
+    /// The name of the route that was chosen; empty when none was.
     pub route: Option<String>,
+    /// The rule that was chosen, `VirtualService ns/name http[0]`: of a delegate, the delegate's.
+    pub rule: Option<String>,
     /// The status that the client got.
     pub status: Option<u32>,
     /// The cluster that got the request; `None` when none did.
@@ -35,6 +37,23 @@ pub struct Upstream {
     pub authority: String,
     /// Header lines in order, pseudo headers left out.
     pub headers: Vec<HeaderLine>,
+}
+
+/// Holds what Envoy made of a request against what the core says of it, chance aside.
+///
+/// # Errors
+/// A line for each difference.
+pub fn agree(core: &Outcome, envoy: &Outcome) -> Result<(), String> {
+    let mut differences = String::new();
+    visible(&mut differences, "core's policy", core.policy.as_ref(), envoy.policy.as_ref());
+    visible(&mut differences, "core's status", core.status.as_ref(), envoy.status.as_ref());
+    visible(&mut differences, "core's rule", core.rule.as_ref(), envoy.rule.as_ref());
+    visible(&mut differences, "core's body", core.body.as_ref(), envoy.body.as_ref());
+    if let (Some(core), Some(envoy)) = (&core.upstream, &envoy.upstream) {
+        visible(&mut differences, "core's path", Some(&core.path), Some(&envoy.path));
+        visible(&mut differences, "core's authority", Some(&core.authority), Some(&envoy.authority));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(differences) }
 }
 
 /// Holds `outcome` against `expect`.
