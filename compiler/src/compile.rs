@@ -7,8 +7,10 @@ use crate::check::check;
 use crate::destination::Caller;
 use crate::envoy;
 use crate::finding::{Finding, Refusal};
-use crate::options::{Options, ProxyChoice};
-use crate::plugin::{for_listener, listeners, only_gateways};
+use crate::gateway::Listener;
+use crate::native;
+use crate::options::{Engine, Options, ProxyChoice};
+use crate::plugin::{EnforcedListener, for_listener, listeners, only_gateways};
 use crate::service::{Service, services};
 use crate::source::Sources;
 use mesh_policy_core::route::RouteTable;
@@ -68,10 +70,13 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
     for listener in &listeners {
         let enforced = for_listener(sources, labels, listener, options);
         reachable::check(&enforced, &services, &clusters, &mut problems);
-        // What is wrong with the rules was found by `check`.
-        let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
-        let profiles = table.profiles();
-        compiled.push(envoy::listener::listener(listener, &enforced.plugin_config, &profiles, options));
+        let (filters, routes) = match options.engine {
+            Engine::Wasm => wasm(listener, &enforced, options),
+            Engine::Native => {
+                native::decisions(sources.resources(), listener, &enforced.proxy, &mut problems)
+            }
+        };
+        compiled.push(envoy::listener::listener(listener, filters, routes, options));
         opened.push(CompiledListener {
             name: listener.name.clone(),
             address: listener.address.to_string(),
@@ -89,6 +94,15 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
     let clusters = clusters.into_values().collect();
     let bootstrap = envoy::bootstrap::bootstrap(choice, options, compiled, clusters);
     Ok(CompiledProxy { bootstrap, listeners: opened, warnings: findings })
+}
+
+/// The HTTP filters and the route configuration of a listener whose Wasm filters decide.
+fn wasm(listener: &Listener<'_>, enforced: &EnforcedListener, options: &Options) -> (Vec<Value>, Value) {
+    // What is wrong with the rules was found by `check`.
+    let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
+    let (name, config) = (&listener.name, &enforced.plugin_config);
+    let filters = envoy::filter::http_filters(&options.modules, name, listener.grpc_web, config);
+    (filters, envoy::route::route_config(listener.gateway_port, &table.profiles()))
 }
 
 /// The services that the proxy sees. One host defined by several ServiceEntries is refused: Istio would join them.

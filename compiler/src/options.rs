@@ -39,7 +39,9 @@ pub struct Options {
     pub trust_domain_aliases: Vec<String>,
     /// The namespace whose policies hold everywhere.
     pub root_namespace: String,
-    /// The Wasm modules of each listener.
+    /// Who decides over requests.
+    pub engine: Engine,
+    /// The Wasm modules of each listener; of no account when the engine is Envoy itself.
     pub modules: Modules,
     /// Where a server without `bind` listens. A Gateway that names no address serves all of them, as with Istio.
     pub listen_address: IpAddr,
@@ -62,6 +64,7 @@ impl Default for Options {
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),
+            engine: Engine::Wasm,
             modules: Modules::Fused(PathBuf::from("dist/mesh_policy.wasm")),
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             ports: BTreeMap::new(),
@@ -71,6 +74,16 @@ impl Default for Options {
             node_id: "mesh-policy".to_owned(),
         }
     }
+}
+
+/// Who decides over requests. Both give the same answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The Wasm filters.
+    #[default]
+    Wasm,
+    /// Envoy's own routes and filters.
+    Native,
 }
 
 /// The Wasm modules of a listener, by file.

@@ -1,22 +1,22 @@
 //! A gateway's listener.
 
-use super::{extension, filter, route, socket_address};
+use super::{extension, socket_address};
 use crate::gateway::Listener;
-use crate::options::{AccessLog, Options, PathNormalization};
+use crate::options::{AccessLog, Engine, Options, PathNormalization};
 use mesh_policy_core::control;
-use mesh_policy_core::route::ForwardingProfile;
 use serde_json::{Value, json};
 
-/// `profiles` are what its rules need of Envoy's own routes.
+/// With the filters and routes of either engine.
 pub(crate) fn listener(
     listener: &Listener<'_>,
-    plugin_config: &Value,
-    profiles: &[&ForwardingProfile],
+    filters: Vec<Value>,
+    routes: Value,
     options: &Options,
 ) -> Value {
-    let mut manager = connection_manager(listener, plugin_config, options);
+    let mut manager = connection_manager(listener, options);
     if let Some(manager) = manager.as_object_mut() {
-        manager.insert("route_config".to_owned(), route::route_config(listener.gateway_port, profiles));
+        manager.insert("http_filters".to_owned(), Value::Array(filters));
+        manager.insert("route_config".to_owned(), routes);
     }
     json!({
         "name": listener.name,
@@ -30,7 +30,7 @@ pub(crate) fn listener(
     })
 }
 
-fn connection_manager(listener: &Listener<'_>, plugin_config: &Value, options: &Options) -> Value {
+fn connection_manager(listener: &Listener<'_>, options: &Options) -> Value {
     let (normalize, merge, escaped) = match options.path_normalization {
         PathNormalization::None => (false, false, "KEEP_UNCHANGED"),
         PathNormalization::Base => (true, false, "KEEP_UNCHANGED"),
@@ -49,14 +49,13 @@ fn connection_manager(listener: &Listener<'_>, plugin_config: &Value, options: &
         "path_with_escaped_slashes_action": escaped,
         "stream_idle_timeout": "0s",
         "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "access_log": access_log(&options.access_log),
-        "http_filters": filter::http_filters(&options.modules, &listener.name, listener.grpc_web, plugin_config),
+        "access_log": access_log(options),
     })
 }
 
-fn access_log(log: &AccessLog) -> Vec<Value> {
+fn access_log(options: &Options) -> Vec<Value> {
     let state = |key: &str| format!("%FILTER_STATE(wasm.{key}:PLAIN)%");
-    let format = json!({
+    let mut format = json!({
         "json_format": {
             "start_time": "%START_TIME%",
             "method": "%REQ(:METHOD)%",
@@ -74,7 +73,14 @@ fn access_log(log: &AccessLog) -> Vec<Value> {
             "authz": state(control::AUTHZ_FILTER_STATE),
         },
     });
-    match log {
+    // Envoy's own routes have names; its own denials stand in the details.
+    if options.engine == Engine::Native
+        && let Some(fields) = format.pointer_mut("/json_format").and_then(Value::as_object_mut)
+    {
+        fields.insert("route".to_owned(), json!("%ROUTE_NAME%"));
+        fields.remove("authz");
+    }
+    match &options.access_log {
         AccessLog::Off => Vec::new(),
         AccessLog::Stdout => vec![extension(
             "envoy.access_loggers.stdout",

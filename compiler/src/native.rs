@@ -1,0 +1,121 @@
+//! VirtualService and AuthorizationPolicy as Envoy's own configuration: routes, weighted clusters, the fault, CORS and RBAC
+//! filters, in the shape that Istio's control plane gives them.
+//!
+//! Nothing here uses the evaluators of the filters. Both engines read the same resources and must answer every request alike:
+//! what each gets wrong the other shows.
+
+mod action;
+mod binding;
+mod claim;
+mod cors;
+mod delegation;
+mod fault;
+mod header_operations;
+mod matcher;
+mod redirect;
+mod request_match;
+mod retry;
+mod route;
+mod virtual_host;
+
+use crate::envoy::extension;
+use crate::gateway::Listener;
+use crate::visibility;
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
+use mesh_policy_istio::resource::{Resource, Spec};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// The proxy that routes are made for, and the services that it sees.
+pub(crate) struct Site<'a> {
+    pub proxy: &'a ProxyContext,
+    /// The port that the listener serves, as the Gateway numbers it.
+    pub port: u16,
+    /// The ports of each visible service.
+    services: BTreeMap<&'a str, Vec<u16>>,
+}
+
+impl<'a> Site<'a> {
+    pub(crate) fn new(resources: &'a [Resource], proxy: &'a ProxyContext, port: u16) -> Self {
+        let mut services: BTreeMap<&str, Vec<u16>> = BTreeMap::new();
+        for resource in resources {
+            let Spec::ServiceEntry(spec) = &resource.spec else { continue };
+            if !visibility::is_visible(&spec.export_to, resource.namespace(), &proxy.namespace) {
+                continue;
+            }
+            for host in &spec.hosts {
+                let numbers = spec.ports.iter().filter_map(|port| port.number);
+                services
+                    .entry(host)
+                    .or_default()
+                    .extend(numbers.filter_map(|number| u16::try_from(number).ok()));
+            }
+        }
+        Self { proxy, port, services }
+    }
+
+    /// The port of a destination that names none: the service's only one, else the one that the listener serves.
+    fn default_port(&self, host: &str) -> u16 {
+        match self.services.get(host).map(Vec::as_slice) {
+            Some([only]) => *only,
+            _ => self.port,
+        }
+    }
+}
+
+/// The HTTP filters and the route configuration of a gateway's listener.
+pub(crate) fn decisions(
+    resources: &[Resource],
+    listener: &Listener<'_>,
+    proxy: &ProxyContext,
+    problems: &mut Problems,
+) -> (Vec<Value>, Value) {
+    for resource in resources {
+        let in_scope =
+            [&proxy.namespace, &proxy.root_namespace].into_iter().any(|n| n == resource.namespace());
+        if in_scope && matches!(resource.spec, Spec::AuthorizationPolicy(_)) {
+            let message = "policies cannot be carried out by Envoy itself yet: only by the Wasm filters";
+            problems.error(resource.spec_path(), ProblemKind::Unsupported, message);
+        }
+    }
+    let filters = http_filters(Vec::new(), listener.grpc_web);
+    (filters, route_config(resources, listener, proxy, problems))
+}
+
+/// The route configuration of a gateway's listener.
+fn route_config(
+    resources: &[Resource],
+    listener: &Listener<'_>,
+    proxy: &ProxyContext,
+    problems: &mut Problems,
+) -> Value {
+    let port = listener.gateway_port;
+    let site = Site::new(resources, proxy, port);
+    // As Istio names it: with the address only where the Gateway gives one.
+    let name = match listener.name.strip_suffix(&format!("_{port}")) {
+        Some(bind) if bind != "0.0.0.0" => format!("http.{port}.{bind}"),
+        _ => format!("http.{port}"),
+    };
+    json!({
+        "name": name,
+        "validate_clusters": false,
+        "ignore_port_in_host_matching": true,
+        "max_direct_response_body_size_bytes": 1_048_576,
+        "virtual_hosts": virtual_host::virtual_hosts(resources, &listener.servers, &site, problems),
+    })
+}
+
+/// The HTTP filters of a gateway's listener, in Istio's order.
+fn http_filters(authorization: Vec<Value>, grpc_web: bool) -> Vec<Value> {
+    let filter = |name: &str, kind: &str| {
+        let extensions = "envoy.extensions.filters.http";
+        extension(&format!("envoy.filters.http.{name}"), &format!("{extensions}.{name}.v3.{kind}"), json!({}))
+    };
+    let mut filters = authorization;
+    if grpc_web {
+        filters.push(filter("grpc_web", "GrpcWeb"));
+    }
+    filters.extend([filter("fault", "HTTPFault"), filter("cors", "Cors"), filter("router", "Router")]);
+    filters
+}
