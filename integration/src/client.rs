@@ -12,7 +12,7 @@ mod pool;
 mod stream;
 
 pub use connection::Connection;
-pub use http2::Http2Client;
+pub use http2::{Http2Client, Pending};
 pub use message::{Headers, Host, Request, Response, Version};
 pub use pool::Client;
 pub use stream::Tls;

@@ -8,7 +8,7 @@
 
 mod arguments;
 mod authorization;
-mod command;
+pub mod command;
 mod curl;
 mod edge;
 mod faults;

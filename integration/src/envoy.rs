@@ -125,7 +125,10 @@ impl Envoy {
         }
         let mut process = Process::start("envoy", &mut command, &folder.path().join("envoy.log"))?;
         match wait_ready(&mut process, &admin_file, options.ready_within) {
-            Ok(admin) => Ok(Self { process, admin, folder: Some(folder) }),
+            Ok(admin) => {
+                process.own_folder(folder.path())?;
+                Ok(Self { process, admin, folder: Some(folder) })
+            }
             Err(error) => {
                 // Ended first, so that the log is whole.
                 _ = process.stop();
@@ -180,6 +183,11 @@ impl Envoy {
     /// No such line comes; the text ends with the log.
     pub fn wait_for_log(&mut self, text: &str) -> Result<String> {
         self.process.wait_for_log(text)
+    }
+
+    /// The last lines of the log.
+    pub fn log_tail(&self) -> String {
+        self.process.log_tail(LOG_LINES)
     }
 
     /// The folder of this Envoy's files, gone when it is dropped.

@@ -9,6 +9,8 @@
 //! * [`certs`]: a certificate authority with SPIFFE and DNS certificates;
 //! * [`modules`]: where the built filters are;
 //! * [`corpus`]: the cases of `testdata`, sent through an Envoy;
+//! * [`mesh`]: a service with two versions, and an Envoy with filters in front of it;
+//! * [`markdown`]: examples, commands and links of what people read; [`readme`]: the filters that stand in it;
 //! * [`statistics`]: bounds by which splits and percentages are judged;
 //! * [`table`]: the demo's table, and [`demo`] itself.
 //!
@@ -42,13 +44,17 @@ pub mod corpus;
 pub mod demo;
 pub mod envoy;
 mod error;
+pub mod markdown;
+pub mod mesh;
 pub mod modules;
 pub mod ports;
 pub mod process;
+pub mod readme;
 mod runtime;
 pub mod statistics;
 pub mod table;
 pub mod upstream;
+pub mod usage;
 pub mod wait;
 
 pub use error::{Context, Error, Result};

@@ -48,8 +48,18 @@ impl Process {
             ended: None,
             guardian: Guardian { child: None },
         };
-        process.guardian = Guardian::of(process.child.id())?;
+        process.guardian = Guardian::of(process.child.id(), None)?;
         Ok(process)
+    }
+
+    /// Has the process's own folder removed where nobody is left to drop this value, as in a static.
+    ///
+    /// # Errors
+    /// The shell that does it cannot be started.
+    pub fn own_folder(&mut self, folder: &Path) -> Result<()> {
+        self.guardian.dismiss();
+        self.guardian = Guardian::of(self.child.id(), Some(folder))?;
+        Ok(())
     }
 
     /// The process id.
@@ -163,20 +173,22 @@ impl Drop for Process {
 }
 
 /// A shell that waits for its standard input to close, which the kernel does when this process
-/// ends, however it ends, and then ends the child: values in statics are never dropped, and a
-/// killed test drops nothing.
+/// ends, however it ends, and then ends the child and removes its folder: values in statics are
+/// never dropped, and a killed test drops nothing.
 #[derive(Debug)]
 struct Guardian {
     child: Option<Child>,
 }
 
 impl Guardian {
-    const SCRIPT: &str =
-        r#"read -r _; kill -TERM "$0" 2>/dev/null && sleep 1 && kill -KILL "$0" 2>/dev/null"#;
+    const SCRIPT: &str = r#"read -r _
+        kill -TERM "$0" 2>/dev/null && sleep 1 && kill -KILL "$0" 2>/dev/null
+        [ -z "$1" ] || rm -rf -- "$1""#;
 
-    fn of(id: u32) -> Result<Self> {
+    fn of(id: u32, folder: Option<&Path>) -> Result<Self> {
         let child = Command::new("sh")
             .args(["-c", Self::SCRIPT, &id.to_string()])
+            .arg(folder.unwrap_or(Path::new("")))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

@@ -18,7 +18,7 @@ use hyper::{
     rt::{Read, Write},
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, task::JoinHandle};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -86,10 +86,18 @@ impl Http2Client {
     /// # Errors
     /// HTTP/2 cannot carry the request, or no complete response comes.
     pub fn send(&self, request: &Request) -> Result<Response> {
+        self.begin(request)?.wait()
+    }
+
+    /// Sends `request` and does not wait: as many requests as the server allows run side by side.
+    ///
+    /// # Errors
+    /// HTTP/2 cannot carry the request.
+    pub fn begin(&self, request: &Request) -> Result<Pending> {
         let request = self.convert(request)?;
         let mut sender = self.sender.clone();
         let begun = Instant::now();
-        block_on(self.patience, "the response", async move {
+        let task = runtime()?.spawn(async move {
             sender.ready().await.context("the connection")?;
             let (head, body) = sender.send_request(request).await.context("sending")?.into_parts();
             let collected = body.collect().await.context("receiving")?;
@@ -101,7 +109,8 @@ impl Http2Client {
                 trailers,
                 elapsed: begun.elapsed(),
             })
-        })
+        });
+        Ok(Pending { task, patience: self.patience })
     }
 
     fn convert(&self, request: &Request) -> Result<HyperRequest<Body>> {
@@ -128,6 +137,31 @@ impl Http2Client {
         *converted.uri_mut() = uri.context(format_args!("the target `{target}`"))?;
         *converted.headers_mut() = header_map(&request.headers)?;
         Ok(converted)
+    }
+}
+
+/// A request on its way. Dropping it resets the stream, as a client does that leaves.
+#[derive(Debug)]
+pub struct Pending {
+    task: JoinHandle<Result<Response>>,
+    patience: Duration,
+}
+
+impl Pending {
+    /// Waits for the response.
+    ///
+    /// # Errors
+    /// No complete response comes.
+    pub fn wait(mut self) -> Result<Response> {
+        block_on(self.patience, "the response", async {
+            (&mut self.task).await.context("the task of the request").flatten()
+        })
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

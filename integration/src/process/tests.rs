@@ -66,6 +66,19 @@ fn closing_the_guardians_input_ends_the_process() {
 }
 
 #[test]
+fn an_orphan_leaves_no_folder_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own files");
+    std::fs::create_dir(&own).unwrap();
+    let mut process = Process::start("a sleeper", &mut shell("exec sleep 60"), &own.join("log")).unwrap();
+    process.own_folder(&own).unwrap();
+    drop(process.guardian.child.as_mut().unwrap().stdin.take());
+    process.wait(wait::PATIENCE).unwrap();
+    wait::until_true("the folder to be removed", || !own.exists()).unwrap();
+    assert!(folder.path().exists());
+}
+
+#[test]
 fn a_line_is_waited_for_until_the_process_ends_without_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut process = Process::start(
