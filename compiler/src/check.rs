@@ -1,6 +1,8 @@
 //! Everything that is wrong with the resources, before any proxy is chosen.
 
+use crate::bypass;
 use crate::finding::Finding;
+use crate::options::PathNormalization;
 use crate::references;
 use crate::source::Sources;
 use crate::validate::validate;
@@ -11,9 +13,15 @@ use mesh_policy_istio::problem::{Problem, Problems, Severity};
 use mesh_policy_istio::resource::Resource;
 use std::collections::BTreeMap;
 
-/// All findings in the order of the input, errors and warnings.
+/// All findings in the order of the input, errors and warnings, for proxies with Istio's default path normalization.
 #[must_use]
 pub fn check(sources: &Sources) -> Vec<Finding> {
+    check_under(sources, PathNormalization::Base)
+}
+
+/// [`check()`], for proxies that normalize paths in this way: it decides which requests can pass by a rule.
+#[must_use]
+pub fn check_under(sources: &Sources, normalization: PathNormalization) -> Vec<Finding> {
     let mut problems = Problems::new();
     let sound: Vec<Resource> = sources.sound().cloned().collect();
     for resource in &sound {
@@ -24,6 +32,7 @@ pub fn check(sources: &Sources) -> Vec<Finding> {
     let proxy = ProxyContext { labels: Some(BTreeMap::new()), ..ProxyContext::default() };
     let _ = RouteTable::compile(&sound, &proxy, &mut problems);
     let _ = Authorizer::compile(&sound, &proxy, &mut problems);
+    bypass::check(&sound, normalization, &mut problems);
     let mut references = Problems::new();
     references::check(sources, &mut references);
     let mut findings = sources.findings().to_vec();

@@ -3,7 +3,8 @@
 mod applicable;
 mod reachable;
 
-use crate::check::check;
+use crate::authentication;
+use crate::check::check_under;
 use crate::destination::Caller;
 use crate::envoy;
 use crate::finding::{Finding, Refusal};
@@ -54,7 +55,7 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
         ProxyChoice::Gateway(labels) => labels,
         ProxyChoice::Workload(workload) => return Err(only_gateways(workload)),
     };
-    let mut findings = check(sources);
+    let mut findings = check_under(sources, options.path_normalization);
     if findings.iter().any(Finding::is_error) {
         return Err(Refusal { findings });
     }
@@ -64,18 +65,25 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
     let services = visible(sources, options, &mut problems);
     let caller =
         Caller { namespace: &options.gateway_namespace, labels, root_namespace: &options.root_namespace };
-    let clusters = envoy::cluster::clusters(sources.resources(), &services, caller, &mut problems);
+    let mut clusters = envoy::cluster::clusters(sources.resources(), &services, caller, &mut problems);
+    let enforced: Vec<EnforcedListener> =
+        listeners.iter().map(|listener| for_listener(sources, labels, listener, options)).collect();
+    // The workload is the same for all listeners.
+    let authentication = enforced
+        .first()
+        .and_then(|first| authentication::filter(sources, &first.proxy, &mut clusters, &mut problems));
     let mut compiled = Vec::new();
     let mut opened = Vec::new();
-    for listener in &listeners {
-        let enforced = for_listener(sources, labels, listener, options);
+    for (listener, enforced) in listeners.iter().zip(enforced) {
         reachable::check(&enforced, &services, &clusters, &mut problems);
-        let (filters, routes) = match options.engine {
+        let (mut filters, routes) = match options.engine {
             Engine::Wasm => wasm(listener, &enforced, options),
             Engine::Native => {
                 native::decisions(sources.resources(), listener, &enforced.proxy, &mut problems)
             }
         };
+        // Whatever decides may ask what a token says.
+        filters.splice(..0, authentication.clone());
         compiled.push(envoy::listener::listener(listener, filters, routes, options));
         opened.push(CompiledListener {
             name: listener.name.clone(),

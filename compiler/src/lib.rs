@@ -9,6 +9,8 @@
 //!
 //! What cannot be expressed is refused with a code and a position; nothing is dropped silently.
 
+mod authentication;
+mod bypass;
 pub mod check;
 pub mod compile;
 mod destination;
@@ -26,7 +28,7 @@ mod validate;
 mod values;
 mod visibility;
 
-pub use check::check;
+pub use check::{check, check_under};
 pub use compile::{CompiledListener, CompiledProxy, compile};
 pub use finding::{Finding, Refusal};
 pub use options::{AccessLog, Engine, Modules, Options, PathNormalization, ProxyChoice, WorkloadChoice};

@@ -2,7 +2,7 @@
 
 mod relevant;
 
-use crate::check::check;
+use crate::check::check_under;
 use crate::finding::{Finding, Refusal};
 use crate::gateway::{self, Listener};
 use crate::options::{Options, ProxyChoice, WorkloadChoice};
@@ -38,7 +38,7 @@ pub fn enforced(
     choice: &ProxyChoice,
     options: &Options,
 ) -> Result<Vec<EnforcedListener>, Refusal> {
-    let findings = check(sources);
+    let findings = check_under(sources, options.path_normalization);
     if findings.iter().any(Finding::is_error) {
         return Err(Refusal { findings });
     }

@@ -2,7 +2,6 @@
 
 use crate::options::Options;
 use crate::source::Sources;
-use crate::values::selects;
 use mesh_policy_istio::node::Node;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{Resource, Spec};
@@ -21,10 +20,6 @@ pub(super) fn check(
         }
         let written = sources.written(resource);
         let applies = match &resource.spec {
-            Spec::RequestAuthentication(spec) => {
-                !spec.jwt_rules.is_empty()
-                    && spec.selector.as_ref().is_none_or(|selector| selects(&selector.match_labels, labels))
-            }
             Spec::Other("EnvoyFilter") => selected(written, &["workloadSelector", "labels"], labels),
             Spec::Other("WasmPlugin" | "TrafficExtension") => {
                 selected(written, &["selector", "matchLabels"], labels)
@@ -34,6 +29,7 @@ pub(super) fn check(
             Spec::PeerAuthentication(_) | Spec::Other(_) => false,
             Spec::VirtualService(_)
             | Spec::AuthorizationPolicy(_)
+            | Spec::RequestAuthentication(_)
             | Spec::Gateway(_)
             | Spec::DestinationRule(_)
             | Spec::ServiceEntry(_)

@@ -4,6 +4,9 @@ use super::socket_address;
 use crate::options::{Options, ProxyChoice};
 use serde_json::{Value, json};
 
+/// The labels that counters of the filters have.
+const COUNTER_LABELS: [&str; 3] = ["policy", "action", "result"];
+
 pub(crate) fn bootstrap(
     choice: &ProxyChoice,
     options: &Options,
@@ -32,6 +35,11 @@ pub(crate) fn bootstrap(
             },
             {"name": "admin", "admin_layer": {}},
         ]},
+        // Labels of the filters' counters stand in their names: `mesh_policy_shadow.policy=.=shop/no-admin;.;..`
+        "stats_config": {"stats_tags": COUNTER_LABELS.map(|label| json!({
+            "tag_name": label,
+            "regex": format!("^wasmcustom\\.mesh_policy_.*?(\\.?{label}=\\.=(.*?);\\.;)"),
+        }))},
         "static_resources": {"listeners": listeners, "clusters": clusters},
     });
     if let (Some(admin), Some(object)) = (options.admin, bootstrap.as_object_mut()) {

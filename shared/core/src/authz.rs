@@ -26,8 +26,9 @@ mod scope;
 mod value_match;
 mod verdict;
 
+pub use condition::{host_value_matches, path_value_matches};
 pub use observe::{AuthzObserver, Unmet};
-pub use scope::Scope;
+pub use scope::{Attachment, Scope};
 pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
 
 use crate::proxy::ProxyContext;
@@ -49,6 +50,7 @@ pub struct Authorizer {
     audit: Pool,
     dry_deny: Pool,
     dry_allow: Pool,
+    explain_denials: bool,
 }
 
 /// All rules of one action.
@@ -68,7 +70,7 @@ impl Authorizer {
     pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
         let domains = compile::trust_domains(proxy);
         let mut names = BTreeSet::new();
-        let mut authorizer = Self::default();
+        let mut authorizer = Self { explain_denials: proxy.explain_denials, ..Self::default() };
         for resource in resources {
             let Spec::AuthorizationPolicy(policy) = &resource.spec else { continue };
             if !names.insert((resource.namespace(), resource.name())) {
@@ -82,7 +84,7 @@ impl Authorizer {
                 authorizer.policies.push(id);
             }
         }
-        let Self { policies: _, deny, allow, audit, dry_deny, dry_allow } = &mut authorizer;
+        let Self { deny, allow, audit, dry_deny, dry_allow, .. } = &mut authorizer;
         for pool in [deny, allow, audit, dry_deny, dry_allow] {
             pool.rules.sort_by_cached_key(|rule| rule.id.to_string());
         }
@@ -105,6 +107,12 @@ impl Authorizer {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.policies.is_empty()
+    }
+
+    /// Whether a client that is denied is to be told why.
+    #[must_use]
+    pub const fn explains_denials(&self) -> bool {
+        self.explain_denials
     }
 
     /// The policies that apply, also those without rules.

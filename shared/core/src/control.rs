@@ -41,8 +41,21 @@ pub fn is_control_header(name: &[u8]) -> bool {
 /// The filter state under which the first filter that matches a request publishes its choice for the later ones.
 pub const ROUTE_FILTER_STATE: &str = "mesh_policy.route";
 
-/// The filter state under which the denial's reason is published for access logs.
+/// The filter state under which the denial's reason is published for access logs: the rule that denied, or `none` and the
+/// ALLOW rule that lacked least.
 pub const AUTHZ_FILTER_STATE: &str = "mesh_policy.authz";
+
+/// The filter state with the AUDIT rule that a request matched.
+pub const AUDIT_FILTER_STATE: &str = "mesh_policy.authz_audit";
+
+/// The filter state with what the DENY policies on trial would have done: `denied:ns[x]-policy[y]-rule[0]`, `allowed:none`.
+pub const SHADOW_DENY_FILTER_STATE: &str = "mesh_policy.authz_shadow_deny";
+
+/// The filter state with what the ALLOW policies on trial would have done.
+pub const SHADOW_ALLOW_FILTER_STATE: &str = "mesh_policy.authz_shadow_allow";
+
+/// The response header that tells the client why it was denied, where the configuration asks for that.
+pub const DENIED_BY: &str = "x-mesh-policy-denied-by";
 
 /// The filter state in which the compiled listener hands the filters the direct peer's address, without port: a Wasm filter
 /// can only ask Envoy for the address that forwarding headers may have replaced.

@@ -28,6 +28,8 @@ pub struct ProxyContext {
     pub trust_domain_aliases: Vec<String>,
     /// The namespace whose policies hold everywhere, `istio-system` unless said otherwise.
     pub root_namespace: String,
+    /// Whether a client that is denied is told by which rule, or by which it almost passed.
+    pub explain_denials: bool,
 }
 
 /// Where a proxy stands.
@@ -50,6 +52,7 @@ impl Default for ProxyContext {
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),
+            explain_denials: false,
         }
     }
 }
@@ -104,6 +107,7 @@ impl ProxyContext {
             trust_domain: trust_domain.unwrap_or(default.trust_domain),
             trust_domain_aliases,
             root_namespace: root_namespace.unwrap_or(default.root_namespace),
+            explain_denials: default.explain_denials,
         }
     }
 }

@@ -50,6 +50,8 @@ unsafe extern "C" {
     fn proxy_continue_stream(stream: u32) -> u32;
     fn proxy_set_effective_context(context: u32) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
+    fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
+    fn proxy_increment_metric(id: u32, offset: i64) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -62,6 +64,7 @@ unsafe extern "C" {
 
 const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
+const COUNTER: u32 = 0;
 
 /// Makes a call that hands over memory, and takes that memory.
 fn receive(
@@ -200,6 +203,21 @@ pub fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     let status = unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
     HostError::check("proxy_set_tick_period_milliseconds", status)
+}
+
+/// A counter of this name in the proxy's statistics; the same one for the same name.
+pub fn define_counter(name: &str) -> Result<u32, HostError> {
+    let mut id: u32 = 0;
+    // SAFETY: pointer and length are those of a live string, which the proxy only reads; it writes one 32-bit number to
+    // the last pointer, which is that of a live local.
+    let status = unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) };
+    HostError::check("proxy_define_metric", status).map(|()| id)
+}
+
+/// Adds one to a counter.
+pub fn increment(counter: u32) -> Result<(), HostError> {
+    // SAFETY: no memory is passed.
+    HostError::check("proxy_increment_metric", unsafe { proxy_increment_metric(counter, 1) })
 }
 
 /// Makes the proxy select its route again, now that headers have changed.

@@ -19,7 +19,8 @@ pub fn load<F: Filter>(text: &[u8]) -> (Option<F>, Problems) {
         Some(workload) => workload,
         None => node_workload(&config, &mut problems),
     };
-    let proxy = ProxyContext::compile(&workload, &mut problems);
+    let mut proxy = ProxyContext::compile(&workload, &mut problems);
+    proxy.explain_denials = config.authz.explain_denials.unwrap_or(false);
     let filter = F::compile(&config.resources, &proxy, &mut problems);
     (Some(filter).filter(|_| !problems.has_errors()), problems)
 }

@@ -42,6 +42,8 @@ pub enum Effect {
     Tick(u32),
     /// The route cache was cleared.
     ClearRouteCache,
+    /// One was added to the counter of this name.
+    Count(String),
 }
 
 /// What the proxy would answer, and what it was told.
@@ -59,6 +61,8 @@ pub struct Proxy {
     pub failing: BTreeMap<&'static str, u32>,
     /// The stream that calls speak of.
     pub context: u32,
+    /// The names of the counters, in the order in which they were defined.
+    pub counters: Vec<String>,
     /// The time.
     pub now: Instant,
     /// What it was told, in order.
@@ -74,6 +78,7 @@ impl Default for Proxy {
             log_level: LogLevel::Debug,
             failing: BTreeMap::new(),
             context: 0,
+            counters: Vec::new(),
             now: Instant::now(),
             effects: Vec::new(),
         }
@@ -194,6 +199,23 @@ pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
 
 pub(crate) fn set_tick_period(milliseconds: u32) -> Result<(), HostError> {
     call("proxy_set_tick_period_milliseconds", |_| Effect::Tick(milliseconds))
+}
+
+pub(crate) fn define_counter(name: &str) -> Result<u32, HostError> {
+    const CALL: &str = "proxy_define_metric";
+    with(|proxy| {
+        HostError::check(CALL, proxy.failing.get(CALL).copied().unwrap_or(0))?;
+        proxy.counters.push(name.to_owned());
+        u32::try_from(proxy.counters.len() - 1)
+            .map_err(|_| HostError { call: CALL, status: crate::Status::InternalFailure })
+    })
+}
+
+pub(crate) fn increment(counter: u32) -> Result<(), HostError> {
+    call("proxy_increment_metric", |proxy| {
+        let name = usize::try_from(counter).ok().and_then(|index| proxy.counters.get(index));
+        Effect::Count(name.cloned().unwrap_or_default())
+    })
 }
 
 pub(crate) fn clear_route_cache() -> Result<(), HostError> {

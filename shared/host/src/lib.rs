@@ -16,6 +16,7 @@ use fake as abi;
 
 mod address;
 mod configuration;
+mod counters;
 mod delays;
 mod facts;
 mod failure;

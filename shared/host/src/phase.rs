@@ -3,7 +3,7 @@
 use crate::abi;
 use crate::host_call::LogLevel;
 use crate::plan::Plan;
-use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::authz::{Authorizer, Verdict};
 use mesh_policy_core::control;
 use mesh_policy_core::effect::Random;
 use mesh_policy_core::request::RequestView;
@@ -17,18 +17,63 @@ pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut 
         return true;
     }
     let verdict = authorizer.authorize(request, &mut ());
-    let Some(reply) = verdict.local_reply() else { return true };
-    let rule = verdict.determining().map_or_else(|| NO_RULE.to_owned(), ToString::to_string);
-    if abi::logs(LogLevel::Debug) {
-        abi::log(LogLevel::Debug, &format!("denied by {rule}"));
+    record(&verdict, plan);
+    if verdict.is_allowed() {
+        return true;
     }
-    plan.filter_state.push((control::AUTHZ_FILTER_STATE, rule));
+    let miss = match verdict.determining() {
+        None => authorizer.nearest_miss(request, NEAREST_OF),
+        Some(_) => None,
+    };
+    let Some(mut reply) = verdict.denial(miss.as_ref()) else { return true };
+    let reason = verdict.reason(miss.as_ref());
+    if abi::logs(LogLevel::Debug) {
+        abi::log(LogLevel::Debug, &format!("denied by {reason}"));
+    }
+    if authorizer.explains_denials() {
+        reply.headers.push((control::DENIED_BY.to_owned(), reason.clone().into_bytes()));
+    }
+    plan.filter_state.push((control::AUTHZ_FILTER_STATE, reason));
     plan.reply = Some(reply);
     false
 }
 
-/// The determining rule of a request that no ALLOW rule took, in Envoy's word for it.
-const NO_RULE: &str = "none";
+/// How many ALLOW rules are looked at for the nearest miss: a client that is denied decides how often that happens.
+const NEAREST_OF: usize = 64;
+
+/// What is recorded of a verdict whatever it is: the AUDIT rule that matched, and what policies on trial would have done.
+fn record(verdict: &Verdict<'_>, plan: &mut Plan<'_>) {
+    if let Some(rule) = verdict.audited() {
+        plan.filter_state.push((control::AUDIT_FILTER_STATE, rule.to_string()));
+    }
+    for (key, action, shadow) in [
+        (control::SHADOW_DENY_FILTER_STATE, "DENY", verdict.shadow_deny()),
+        (control::SHADOW_ALLOW_FILTER_STATE, "ALLOW", verdict.shadow_allow()),
+    ] {
+        let Some(shadow) = shadow else { continue };
+        plan.filter_state.push((key, shadow.to_string()));
+        let policy = shadow.rule.map_or_else(
+            || "none".to_owned(),
+            |rule| format!("{}/{}", rule.policy().namespace, rule.policy().name),
+        );
+        let labels = [("policy", policy.as_str()), ("action", action), ("result", shadow.result())];
+        plan.counters.push(counter(SHADOW_COUNTER, &labels));
+    }
+}
+
+/// Counts what policies on trial would have done.
+const SHADOW_COUNTER: &str = "mesh_policy_shadow";
+
+/// The name of a counter with labels, in the form from which the `stats_tags` of the compiled bootstrap take them. The
+/// values come from the configuration, never from requests: each new one is a counter that stays.
+fn counter(name: &str, labels: &[(&str, &str)]) -> String {
+    let mut text = name.to_owned();
+    for (label, value) in labels {
+        let separator = if text.len() == name.len() { "." } else { "" };
+        text += &format!("{separator}{label}=.={value};.;");
+    }
+    text
+}
 
 /// Takes away the control headers that a client sent: they never count, whatever becomes of the request.
 pub fn drop_control_headers<'r>(request: &RequestView<'r>, plan: &mut Plan<'r>) {

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub struct Plan<'p> {
     /// Published for later filters and for access logs, also when the request is refused.
     pub filter_state: Vec<(&'static str, String)>,
+    /// Counters to add one to, by name. A name must not be made of what a request says.
+    pub counters: Vec<String>,
     /// Changes to the request, in order; not carried out when the request is answered here.
     pub request_edits: Vec<HeaderEdit<'p>>,
     /// Whether the changes concern Envoy's own choice of a route.

@@ -2,6 +2,7 @@
 
 use crate::abi;
 use crate::configuration;
+use crate::counters::Counters;
 use crate::delays::Delays;
 use crate::filter::Filter;
 use crate::host_call::{HostError, LogLevel};
@@ -17,6 +18,7 @@ use std::rc::Rc;
 pub(crate) struct Shared {
     pub delays: RefCell<Delays>,
     pub random: RefCell<SplitMix64>,
+    pub counters: RefCell<Counters>,
     /// Whether a failure stands in the log already: they come once a request, and one line says it.
     pub failure_logged: Cell<bool>,
 }
@@ -36,6 +38,7 @@ impl<F: Filter> Root<F> {
         let shared = Shared {
             delays: RefCell::default(),
             random: RefCell::new(SplitMix64::new(0)),
+            counters: RefCell::default(),
             failure_logged: Cell::new(false),
         };
         Self { id, filter: None, shared: Rc::new(shared) }

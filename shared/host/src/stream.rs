@@ -52,9 +52,13 @@ impl<F: Filter> Stream<F> {
     }
 
     fn carry_out(&mut self, plan: Plan<'_>) -> Result<Action, HostError> {
-        let Plan { filter_state, request_edits, clear_route_cache, response_edits, fault, reply } = plan;
+        let Plan { filter_state, counters, request_edits, clear_route_cache, response_edits, fault, reply } =
+            plan;
         for (key, value) in filter_state {
             abi::set_filter_state(key, value.as_bytes())?;
+        }
+        for counter in counters {
+            self.shared.counters.borrow_mut().count(counter);
         }
         let overflows = fault.delay.is_some() && self.shared.delays.borrow().is_full();
         let fault = if overflows { FaultDecision::default() } else { fault };

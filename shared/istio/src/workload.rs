@@ -29,6 +29,14 @@ wire! {
     }
 }
 
+wire! {
+    /// How authorization is carried out.
+    pub struct AuthorizationSettings {
+        /// Whether a client that is denied is told why, in a header of the answer.
+        "explainDenials" => explain_denials: Option<bool>,
+    }
+}
+
 /// A filter's configuration, read but not compiled.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PluginConfig {
@@ -36,6 +44,8 @@ pub struct PluginConfig {
     pub resources: Vec<Resource>,
     /// The workload, where the configuration names one.
     pub workload: Option<Workload>,
+    /// How authorization is carried out.
+    pub authz: AuthorizationSettings,
 }
 
 impl PluginConfig {
@@ -69,7 +79,7 @@ impl PluginConfig {
     }
 
     fn read(node: &Node, cx: &mut Context) -> Self {
-        const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "items", "workload"];
+        const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "items", "workload", "authz"];
         let Some(fields) = cx.open(node, KNOWN) else { return Self::default() };
         match fields.get(1).and_then(Node::as_str) {
             Some(kind) if kind.ends_with("List") => {}
@@ -87,7 +97,8 @@ impl PluginConfig {
         }
         let resources = read_items(fields.get(3), cx);
         let workload = DecodeField::decode_field(fields.get(4), "workload", cx);
+        let authz: Option<AuthorizationSettings> = DecodeField::decode_field(fields.get(5), "authz", cx);
         cx.close();
-        Self { resources, workload }
+        Self { resources, workload, authz: authz.unwrap_or_default() }
     }
 }

@@ -75,14 +75,7 @@ fn kinds_that_would_change_the_gateway_are_refused() {
     };
     let networking = "networking.istio.io/v1alpha3";
     let security = "security.istio.io/v1";
-    let jwt = "{jwtRules: [{issuer: a}]}";
     for (api, kind, spec) in [
-        (security, "RequestAuthentication", jwt),
-        (
-            security,
-            "RequestAuthentication",
-            "{selector: {matchLabels: {istio: ingressgateway}}, jwtRules: [{issuer: a}]}",
-        ),
         (networking, "EnvoyFilter", "{}"),
         ("extensions.istio.io/v1alpha1", "WasmPlugin", "{selector: {matchLabels: {istio: ingressgateway}}}"),
     ] {
@@ -95,13 +88,6 @@ fn kinds_that_would_change_the_gateway_are_refused() {
         );
     }
     for (api, kind, namespace, spec) in [
-        (security, "RequestAuthentication", "shop", jwt),
-        (
-            security,
-            "RequestAuthentication",
-            "istio-system",
-            "{selector: {matchLabels: {app: other}}, jwtRules: [{issuer: a}]}",
-        ),
         (networking, "EnvoyFilter", "istio-system", "{workloadSelector: {labels: {app: other}}}"),
         (networking, "Sidecar", "istio-system", "{}"),
         (security, "PeerAuthentication", "istio-system", "{mtls: {mode: STRICT}}"),

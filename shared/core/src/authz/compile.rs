@@ -54,7 +54,7 @@ pub(super) fn policy(
     let spec = resource.spec_path();
     let at = At::Base(&spec);
     let action = policy.action.unwrap_or(Action::Allow);
-    envelope::attachment(policy, at, problems);
+    envelope::attachment(policy.into(), at, problems);
     envelope::provider(policy, action, at, problems);
     let id = Arc::new(PolicyId {
         namespace: resource.namespace().to_owned(),

@@ -4,8 +4,8 @@ use super::cidr::Cidr;
 use super::claims::RequestPrincipal;
 use super::facts::{Facts, Side};
 use super::identity::PeerMatch;
-use super::path_template::PathTemplate;
-use super::value_match::{Case, ValueMatch};
+use super::path_template::{self, PathTemplate};
+use super::value_match::{Case, Star, ValueMatch};
 use crate::request::Attribute;
 use std::fmt::{self, Display};
 
@@ -170,6 +170,21 @@ impl PathMatch {
             Self::Template(template) => template.matches(path),
         }
     }
+}
+
+/// Whether a value of `paths` matches this path; one that is refused matches nothing.
+#[must_use]
+pub fn path_value_matches(value: &str, path: &[u8]) -> bool {
+    if path_template::is_template(value) {
+        return PathTemplate::parse(value).is_ok_and(|template| template.matches(path) == Some(true));
+    }
+    ValueMatch::parse(value, Star::NonEmpty).matches(path, Case::Sensitive)
+}
+
+/// Whether a value of `hosts` matches this authority.
+#[must_use]
+pub fn host_value_matches(value: &str, authority: &[u8]) -> bool {
+    ValueMatch::parse(value, Star::Present).matches(authority, Case::Insensitive)
 }
 
 impl Display for PathMatch {

@@ -1,10 +1,42 @@
 //! Which policies apply to a proxy.
 
 use crate::proxy::ProxyContext;
-use mesh_policy_istio::authorization_policy::AuthorizationPolicy;
+use mesh_policy_istio::authentication::RequestAuthentication;
+use mesh_policy_istio::authorization_policy::{AuthorizationPolicy, PolicyTargetReference, WorkloadSelector};
 
 /// The label by which the pods of a Kubernetes Gateway name it.
 const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
+
+/// What a policy says about the workloads it is for, whatever its kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Attachment<'a> {
+    /// The workloads, by label.
+    pub selector: Option<&'a WorkloadSelector>,
+    /// The object it is attached to.
+    pub target_ref: Option<&'a PolicyTargetReference>,
+    /// The objects it is attached to.
+    pub target_refs: &'a [PolicyTargetReference],
+}
+
+impl<'a> From<&'a AuthorizationPolicy> for Attachment<'a> {
+    fn from(policy: &'a AuthorizationPolicy) -> Self {
+        Self {
+            selector: policy.selector.as_ref(),
+            target_ref: policy.target_ref.as_ref(),
+            target_refs: &policy.target_refs,
+        }
+    }
+}
+
+impl<'a> From<&'a RequestAuthentication> for Attachment<'a> {
+    fn from(policy: &'a RequestAuthentication) -> Self {
+        Self {
+            selector: policy.selector.as_ref(),
+            target_ref: policy.target_ref.as_ref(),
+            target_refs: &policy.target_refs,
+        }
+    }
+}
 
 /// Whether a policy applies to a proxy, and if not, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,11 +56,12 @@ pub enum Scope {
 impl Scope {
     /// Judges a policy that stands in `namespace`.
     #[must_use]
-    pub fn of(policy: &AuthorizationPolicy, namespace: &str, proxy: &ProxyContext) -> Self {
+    pub fn of<'a>(policy: impl Into<Attachment<'a>>, namespace: &str, proxy: &ProxyContext) -> Self {
+        let policy = policy.into();
         if namespace != proxy.namespace && namespace != proxy.root_namespace {
             return Self::OtherNamespace;
         }
-        let mut targets = policy.target_ref.iter().chain(&policy.target_refs).peekable();
+        let mut targets = policy.target_ref.into_iter().chain(policy.target_refs).peekable();
         if targets.peek().is_some() {
             let gateway = proxy.labels.as_ref().and_then(|labels| labels.get(GATEWAY_NAME));
             let is_this = gateway.is_some_and(|gateway| {

@@ -74,6 +74,41 @@ pub struct NearestMiss<'p> {
     pub unmet: Vec<Unmet>,
 }
 
+/// The rule and the fields that it lacked, without what the request had there.
+impl fmt::Display for NearestMiss<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.rule)?;
+        for (index, unmet) in self.unmet.iter().take(MOST_FIELDS).enumerate() {
+            write!(f, "{}{}", if index == 0 { ':' } else { ',' }, unmet.field)?;
+        }
+        if self.unmet.len() > MOST_FIELDS { f.write_str(",..") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for Shadow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.result())?;
+        match self.rule {
+            Some(rule) => write!(f, "{rule}"),
+            None => f.write_str(NO_RULE),
+        }
+    }
+}
+
+impl Shadow<'_> {
+    /// `allowed` or `denied`, in Istio's words.
+    #[must_use]
+    pub const fn result(&self) -> &'static str {
+        if self.allowed { "allowed" } else { "denied" }
+    }
+}
+
+/// The determining rule of a request that no ALLOW rule took, in Envoy's word for it.
+const NO_RULE: &str = "none";
+
+/// How many fields of a nearest miss are named: a log line has an end.
+const MOST_FIELDS: usize = 8;
+
 impl<'p> Verdict<'p> {
     pub(super) const fn allowed(by: Option<&'p RuleId>) -> Self {
         Self { allowed: true, determining: by, audited: None, shadow_deny: None, shadow_allow: None }
@@ -114,20 +149,42 @@ impl<'p> Verdict<'p> {
         self.shadow_allow
     }
 
+    /// Why a request is denied, for logs: the rule that denied it, or `none` and what would almost have let it pass. Made of
+    /// names and fields of the policies only, without white space.
+    #[must_use]
+    pub fn reason(&self, miss: Option<&NearestMiss<'_>>) -> String {
+        let text = match (self.determining, miss) {
+            (Some(rule), _) => rule.to_string(),
+            (None, None) => NO_RULE.to_owned(),
+            (None, Some(miss)) => format!("{NO_RULE};nearest={miss}"),
+        };
+        text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
+    }
+
     /// The answer to a denied request, in the words of Envoy's RBAC filter.
     #[must_use]
     pub fn local_reply(&self) -> Option<LocalReply> {
+        self.denial(None)
+    }
+
+    /// The same; `miss` is added to the details, where Envoy's filter says no more than that no rule matched.
+    #[must_use]
+    pub fn denial(&self, miss: Option<&NearestMiss<'_>>) -> Option<LocalReply> {
         const PERMISSION_DENIED: u32 = 7;
         if self.allowed {
             return None;
         }
-        let name = self.determining.map_or_else(|| "none".to_owned(), ToString::to_string);
+        let name = self.reason(None);
+        let more = match (self.determining, miss) {
+            (None, Some(_)) => self.reason(miss).split_off(NO_RULE.len()),
+            _ => String::new(),
+        };
         Some(LocalReply {
             status: 403,
             headers: vec![("content-type".to_owned(), b"text/plain".to_vec())],
             body: b"RBAC: access denied".to_vec(),
             grpc_status: Some(PERMISSION_DENIED),
-            details: format!("rbac_access_denied_matched_policy[{}]", name.replace(char::is_whitespace, "_")),
+            details: format!("rbac_access_denied_matched_policy[{name}]{more}"),
         })
     }
 }

@@ -1,19 +1,28 @@
 //! What surrounds the rules: selector, targets, provider, annotations, name.
 
 use super::super::at::At;
+use super::super::scope::Attachment;
 use mesh_policy_istio::authorization_policy as wire;
 use mesh_policy_istio::authorization_policy::{Action, AuthorizationPolicy};
+use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
 
 const MAX_TARGETS: usize = 16;
 const DRY_RUN: &str = "istio.io/dry-run";
 
+impl Attachment<'_> {
+    /// Reports what is wrong with the `selector` and the `targetRefs` of the spec at `spec`.
+    pub fn check(self, spec: &Path, problems: &mut Problems) {
+        attachment(self, At::Base(spec), problems);
+    }
+}
+
 /// `selector` and `targetRefs`.
-pub(super) fn attachment(policy: &AuthorizationPolicy, at: At<'_>, problems: &mut Problems) {
+pub(super) fn attachment(policy: Attachment<'_>, at: At<'_>, problems: &mut Problems) {
     let selector = at.field("selector");
     let labels = selector.field("matchLabels");
-    if let Some(wire::WorkloadSelector { match_labels }) = &policy.selector {
+    if let Some(wire::WorkloadSelector { match_labels }) = policy.selector {
         if match_labels.is_empty() {
             problems.warning(
                 selector.path(),
@@ -60,7 +69,7 @@ pub(super) fn attachment(policy: &AuthorizationPolicy, at: At<'_>, problems: &mu
             format!("expected at most {MAX_TARGETS} targets, found {}", policy.target_refs.len()),
         );
     }
-    if let Some(target) = &policy.target_ref {
+    if let Some(target) = policy.target_ref {
         target_ref(target, at.field("targetRef"), problems);
     }
     for (index, target) in policy.target_refs.iter().enumerate() {
