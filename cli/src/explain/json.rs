@@ -102,6 +102,7 @@ fn routing(routing: &Routing) -> Value {
             State::Matched { conditions } => {
                 json!({ "rule": rule.place, "at": rule.at, "state": "matched", "conditions": conditions })
             }
+            State::PassedOver => json!({ "rule": rule.place, "at": rule.at, "state": "passed-over" }),
             State::Excluded(why) => {
                 json!({ "rule": rule.place, "at": rule.at, "state": "excluded", "why": why })
             }

@@ -40,6 +40,8 @@ pub struct Rule {
 pub enum State {
     /// It can never match at this proxy.
     Excluded(String),
+    /// A rule before it matched.
+    PassedOver,
     /// Conditions that do not hold.
     Failed(Vec<Failed>),
     Matched {
@@ -201,5 +203,9 @@ impl RouteObserver for Observer<'_> {
         let written = || self.places.written("VirtualService", rule.virtual_service(), &rule.path());
         let conditions = rule.matched().and_then(|_| written());
         self.push(rule, State::Matched { conditions });
+    }
+
+    fn passed_over(&mut self, rule: &RuleId, _: &RuleId) {
+        self.push(rule, State::PassedOver);
     }
 }

@@ -206,6 +206,13 @@ fn one_rule(rule: &Rule, out: Out<'_>) -> io::Result<()> {
                 None => writeln!(out, "       it takes every request"),
             }
         }
+        State::PassedOver => {
+            writeln!(
+                out,
+                "  {DIM}-{DIM:#}    {}{at}\n       not asked: the first rule that matches is taken",
+                rule.place
+            )
+        }
         State::Excluded(why) => writeln!(out, "  {DIM}off{DIM:#}  {}{at}\n       {why}", rule.place),
         State::Failed(conditions) => {
             writeln!(out, "  {DIM}no {DIM:#}  {}{at}", rule.place)?;

@@ -10,11 +10,15 @@ fn resources_with_mistakes_are_refused_before_anything_is_looked_for() {
     let ended =
         mesh_policy(&["run", "-f", "guide", "misplaced-field.yaml", "--gateway", "istio=ingressgateway"]);
     let expected = "\
+misplaced-field.yaml:12:9: error[unknown-reference]: VirtualService shop/customers: \
+spec.http[0].route[0].destination.host: no ServiceEntry defines the host `customers.shop.svc.cluster.local`
+  12 |         host: customers
+     |         ^^^^
 misplaced-field.yaml:13:7: error[misplaced-field]: VirtualService shop/customers: \
 spec.http[0].route[0].timeout: unknown field; it belongs in spec.http[0].timeout
   13 |       timeout: 5s
      |       ^^^^^^^
-1 error in 4 files
+2 errors in 4 files
 ";
     assert_eq!(ended, failed(1, expected));
 }

@@ -5,7 +5,7 @@ use crate::finding::Finding;
 use mesh_policy_istio::decode::Context;
 use mesh_policy_istio::node::{Node, Position, Value};
 use mesh_policy_istio::path::Path;
-use mesh_policy_istio::problem::{ProblemKind, Problems, Severity};
+use mesh_policy_istio::problem::{Problem, ProblemKind, Problems, Severity};
 use mesh_policy_istio::resource::{self, Resource};
 use mesh_policy_istio::yaml;
 use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ impl Sources {
         let read = resource::read(&node, &mut cx);
         let label = read.first().map(ToString::to_string).or_else(|| label(&node));
         let problems = cx.into_problems();
-        let sound = !problems.has_errors();
+        let sound = problems.iter().all(Problem::leaves_values_readable);
         for problem in &problems {
             let mut finding = self.located(file, &node, &problem.path, problem);
             finding.resource.clone_from(&label);

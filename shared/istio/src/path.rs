@@ -65,6 +65,12 @@ impl Path {
         Self(self.0.iter().skip(depth).cloned().collect())
     }
 
+    /// Whether this is `other` or stands somewhere in it.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.starts_with(&other.0)
+    }
+
     /// Steps into the member `name`.
     pub fn push_field(&mut self, name: &str) {
         self.0.push(Segment::Field(name.to_owned()));

@@ -148,6 +148,17 @@ impl Problems {
 }
 
 impl Problem {
+    /// Whether what it stands in could be read all the same, so that its values can still be judged: a key too many takes
+    /// nothing away; a value of the wrong type does, and so does a key that is a slip for another.
+    #[must_use]
+    pub const fn leaves_values_readable(&self) -> bool {
+        match self.kind {
+            ProblemKind::MisplacedField | ProblemKind::DuplicateKey => true,
+            ProblemKind::UnknownField => self.help.is_none(),
+            _ => matches!(self.severity, Severity::Warning),
+        }
+    }
+
     /// Adds the cure.
     pub fn help(&mut self, help: impl Into<String>) {
         self.help = Some(help.into());

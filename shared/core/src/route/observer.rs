@@ -29,6 +29,11 @@ pub trait RouteObserver {
     fn considered(&mut self, rule: &RuleId, matched: bool) {
         let _ = (rule, matched);
     }
+
+    /// A rule behind the one that matched, `chosen`: it was not looked at.
+    fn passed_over(&mut self, rule: &RuleId, chosen: &RuleId) {
+        let _ = (rule, chosen);
+    }
 }
 
 /// Nobody listens.
