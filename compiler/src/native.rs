@@ -5,6 +5,7 @@
 //! what each gets wrong the other shows.
 
 mod action;
+mod authz;
 mod binding;
 mod claim;
 mod cors;
@@ -21,8 +22,9 @@ mod virtual_host;
 use crate::envoy::extension;
 use crate::gateway::Listener;
 use crate::visibility;
+use authz::Traffic;
 use mesh_policy_core::proxy::ProxyContext;
-use mesh_policy_istio::problem::{ProblemKind, Problems};
+use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -71,16 +73,28 @@ pub(crate) fn decisions(
     proxy: &ProxyContext,
     problems: &mut Problems,
 ) -> (Vec<Value>, Value) {
-    for resource in resources {
-        let in_scope =
-            [&proxy.namespace, &proxy.root_namespace].into_iter().any(|n| n == resource.namespace());
-        if in_scope && matches!(resource.spec, Spec::AuthorizationPolicy(_)) {
-            let message = "policies cannot be carried out by Envoy itself yet: only by the Wasm filters";
-            problems.error(resource.spec_path(), ProblemKind::Unsupported, message);
-        }
-    }
-    let filters = http_filters(Vec::new(), listener.grpc_web);
+    let filters = http_filters(http_filters_for_policies(resources, proxy, problems), listener.grpc_web);
     (filters, route_config(resources, listener, proxy, problems))
+}
+
+/// The RBAC filters that enforce the AuthorizationPolicies of `resources` for HTTP at this proxy; none when no policy applies.
+///
+/// Values that Istio refuses are errors in `problems`; so are policies that cannot be carried out.
+pub fn http_filters_for_policies(
+    resources: &[Resource],
+    proxy: &ProxyContext,
+    problems: &mut Problems,
+) -> Vec<Value> {
+    authz::filters(resources, proxy, Traffic::Http, problems)
+}
+
+/// [`http_filters_for_policies`] for connections that are not known to carry HTTP: network filters.
+pub fn network_filters_for_policies(
+    resources: &[Resource],
+    proxy: &ProxyContext,
+    problems: &mut Problems,
+) -> Vec<Value> {
+    authz::filters(resources, proxy, Traffic::Tcp, problems)
 }
 
 /// The route configuration of a gateway's listener.
