@@ -66,6 +66,7 @@ impl Proxy {
         for loaded in groups {
             let parts = match &loaded.group.workload {
                 None => gateway::parts(loaded, layout, upstream),
+                Some(workload) if !workload.gateways.is_empty() => gateway::parts(loaded, layout, upstream),
                 Some(workload) => workload::parts(loaded, workload, layout, upstream),
             };
             let parts = parts.context(&loaded.name)?;

@@ -113,10 +113,8 @@ wire! {
     pub struct Skip {
         /// The run over the core alone.
         "core" => core: Option<String>,
-        /// All runs through Envoy.
+        /// The run through Envoy.
         "envoy" => envoy: Option<String>,
-        /// The run through Envoy's own routes and filters.
-        "native" => native: Option<String>,
     }
 }
 

@@ -17,9 +17,18 @@ files!(
     "authorization/guide",
     "authorization/hostile",
     "routing/actions",
+    "routing/conditions",
+    "routing/faults",
+    "routing/forwarding",
+    "routing/header-operations",
     "routing/hosts",
     "routing/match",
+    "routing/order",
+    "routing/redirects",
+    "routing/regex",
+    "routing/rewrites",
     "routing/uri",
+    "routing/virtual-hosts",
 );
 
 /// What every group can lean on.

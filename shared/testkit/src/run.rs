@@ -64,7 +64,7 @@ impl Policy {
         };
         outcome.route = Some(String::new());
         if let Some(reply) = verdict.local_reply() {
-            return answered(outcome, reply, &[]);
+            return answered(outcome, case, reply, &[]);
         }
         let matched = match self.routes.select(&request, &mut ()) {
             Selection::Route(matched) => matched,
@@ -73,7 +73,9 @@ impl Policy {
                 route::drop_control_headers(&request, &mut edits);
                 return forwarded(outcome, case, &pairs, &edits, &[]);
             }
-            Selection::UnknownHost | Selection::NoRoute => return answered(outcome, route::not_found(), &[]),
+            Selection::UnknownHost | Selection::NoRoute => {
+                return answered(outcome, case, route::not_found(), &[]);
+            }
         };
         outcome.route = Some(matched.name().to_owned());
         outcome.rule = Some(rule(&matched.rule().to_string()));
@@ -81,11 +83,11 @@ impl Policy {
         let mut response_edits = Vec::new();
         choice.response_edits(&request, &mut response_edits);
         if let Some(reply) = choice.local_reply(&request) {
-            return answered(outcome, reply, &response_edits);
+            return answered(outcome, case, reply, &response_edits);
         }
         let fault = choice.fault(&request, random);
         if let Some(reply) = fault.abort {
-            return answered(outcome, reply, &response_edits);
+            return answered(outcome, case, reply, &response_edits);
         }
         let mirrors = choice.profile().into_iter().flat_map(|profile| profile.mirrors());
         outcome.mirrors = Some(mirrors.map(|(cluster, _)| cluster.to_owned()).collect());
@@ -103,13 +105,39 @@ fn rule(id: &str) -> String {
     id.split(".match[").next().unwrap_or(id).to_owned()
 }
 
-fn answered(mut outcome: Outcome, reply: LocalReply, edits: &[HeaderEdit<'_>]) -> Outcome {
-    let headers =
-        reply.headers.iter().map(|(name, value)| HeaderLine { name: name.clone(), value: value.clone() });
-    outcome.status = Some(u32::from(reply.status));
-    outcome.response_headers = Some(apply(headers.collect(), edits));
-    outcome.body = Some(reply.body);
+fn answered(mut outcome: Outcome, case: &Case, reply: LocalReply, edits: &[HeaderEdit<'_>]) -> Outcome {
+    let line = |name: &str, value: Vec<u8>| HeaderLine { name: name.to_owned(), value };
+    let mut headers: Vec<HeaderLine> =
+        reply.headers.iter().map(|(name, value)| line(name, value.clone())).collect();
+    let content_type = case.request.headers.iter().find(|line| line.name == "content-type");
+    let kind = content_type.and_then(|line| line.value.strip_prefix(b"application/grpc"));
+    if kind.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+")) {
+        let status = reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status));
+        headers.push(line("grpc-status", status.to_string().into_bytes()));
+        if !reply.body.is_empty() {
+            headers.push(line("grpc-message", reply.body));
+        }
+        outcome.status = Some(200);
+        outcome.body = Some(Vec::new());
+    } else {
+        outcome.status = Some(u32::from(reply.status));
+        let head = case.request.method.as_deref() == Some("HEAD");
+        outcome.body = Some(if head { Vec::new() } else { reply.body });
+    }
+    outcome.response_headers = Some(apply(headers, edits));
     outcome
+}
+
+/// Envoy's gRPC status for an HTTP status that it answers itself.
+const fn grpc_status(status: u16) -> u32 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502 | 503 | 504 => 14,
+        _ => 2,
+    }
 }
 
 fn forwarded(
