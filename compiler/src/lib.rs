@@ -11,12 +11,14 @@
 
 mod authentication;
 mod bypass;
+mod certificate;
 pub mod check;
 pub mod compile;
 mod destination;
 mod envoy;
 pub mod finding;
 mod gateway;
+pub mod identity;
 pub mod native;
 mod nearest;
 pub mod options;
@@ -24,9 +26,12 @@ pub mod plugin;
 mod references;
 mod service;
 pub mod source;
+mod tcp;
+mod tls;
 mod validate;
 mod values;
 mod visibility;
+pub mod xds;
 
 pub use check::{check, check_under};
 pub use compile::{CompiledListener, CompiledProxy, compile};
