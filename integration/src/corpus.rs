@@ -11,7 +11,6 @@ mod proxy;
 mod workload;
 
 use crate::client::Request;
-use crate::modules::Module;
 use crate::upstream::Upstream;
 use crate::{Error, Result, wait};
 use mesh_policy_testkit::corpus::{self, Case, Group};
@@ -32,6 +31,9 @@ const NUMBER: &str = "x-corpus-number";
 /// The header by which a destination tells the rule that it stands in.
 const RULE: &str = "x-corpus-rule";
 
+/// The response header with the name of Envoy's route, where Envoy's own routes decide.
+const ROUTE: &str = "x-corpus-route";
+
 /// The response header with Envoy's details of the response.
 const DETAILS: &str = "x-corpus-details";
 
@@ -42,6 +44,8 @@ pub enum Layout {
     Fused,
     /// The four single filters in a chain.
     Separate,
+    /// None of ours: Envoy's own routes and filters.
+    Native,
 }
 
 /// How many cases there were.
@@ -77,7 +81,8 @@ pub fn run(files: &[File], layout: Layout) -> Result<Count> {
         all.extend(groups.into_iter().enumerate().map(|(index, group)| (format!("{name}#{index}"), group)));
     }
     for (name, group) in all {
-        let cases: Vec<Case> = group.cases.iter().filter(|case| !is_skipped(&group, case)).cloned().collect();
+        let cases: Vec<Case> =
+            group.cases.iter().filter(|case| !is_skipped(&group, case, layout)).cloned().collect();
         count.run += cases.len();
         count.skipped += group.cases.len() - cases.len();
         if !cases.is_empty() {
@@ -128,8 +133,9 @@ fn sentence(case: &Case) -> &str {
 }
 
 /// Whether the run through Envoy leaves a case out.
-fn is_skipped(group: &Group, case: &Case) -> bool {
-    [&group.skip, &case.skip].into_iter().flatten().any(|skip| skip.envoy.is_some())
+fn is_skipped(group: &Group, case: &Case, layout: Layout) -> bool {
+    let mut skips = [&group.skip, &case.skip].into_iter().flatten();
+    skips.any(|skip| skip.envoy.is_some() || (layout == Layout::Native && skip.native.is_some()))
 }
 
 fn request(case: &Case, number: usize) -> Request {
@@ -146,17 +152,4 @@ fn request(case: &Case, number: usize) -> Request {
         request = request.header("x-echo-header", value);
     }
     request
-}
-
-/// The module files of a layout.
-fn modules(layout: Layout) -> Result<mesh_policy_compiler::Modules> {
-    Ok(match layout {
-        Layout::Fused => mesh_policy_compiler::Modules::Fused(Module::Policy.path()?),
-        Layout::Separate => mesh_policy_compiler::Modules::Separate {
-            authz: Module::Authz.path()?,
-            headers: Module::Headers.path()?,
-            fault: Module::Fault.path()?,
-            router: Module::Router.path()?,
-        },
-    })
 }

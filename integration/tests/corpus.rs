@@ -1,4 +1,4 @@
-//! Every case of the corpus through a real Envoy: once through the fused filter, once through the single ones.
+//! Every case of the corpus through a real Envoy: through the fused filter, the single ones, and Envoy's own.
 
 use mesh_policy_integration::corpus::{self, Layout};
 use mesh_policy_testkit::files::FILES;
@@ -17,4 +17,9 @@ fn every_case_comes_out_as_expected_through_the_fused_filter() {
 #[test]
 fn every_case_comes_out_as_expected_through_the_single_filters() {
     run_all(Layout::Separate);
+}
+
+#[test]
+fn every_case_comes_out_as_expected_through_envoy_itself() {
+    run_all(Layout::Native);
 }

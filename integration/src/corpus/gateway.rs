@@ -1,11 +1,12 @@
 //! Groups for a gateway: compiled as `mesh-policy compile` does it.
 
 use super::proxy::{Parts, tell_cluster};
-use super::{Layout, Loaded, RULE, modules};
+use super::{Layout, Loaded, ROUTE, RULE};
 use crate::config;
+use crate::modules::Module;
 use crate::upstream::Upstream;
 use crate::{Context, Error, Result};
-use mesh_policy_compiler::{AccessLog, Options, ProxyChoice, Sources, compile};
+use mesh_policy_compiler::{AccessLog, Engine, Modules, Options, ProxyChoice, Sources, compile};
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -17,6 +18,7 @@ pub(super) fn parts(loaded: &Loaded, layout: Layout, upstream: &Upstream) -> Res
     let sources = Sources::from_text("group.json", &list.to_string());
     let choice = ProxyChoice::Gateway([("istio".to_owned(), "ingressgateway".to_owned())].into());
     let options = Options {
+        engine: if layout == Layout::Native { Engine::Native } else { Engine::Wasm },
         modules: modules(layout)?,
         listen_address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         ports: [(80, 0)].into(),
@@ -34,7 +36,10 @@ pub(super) fn parts(loaded: &Loaded, layout: Layout, upstream: &Upstream) -> Res
         let list = bootstrap.pointer_mut(&format!("/static_resources/{what}")).and_then(Value::as_array_mut);
         list.map(std::mem::take).context(format_args!("a compiled proxy has {what}"))
     };
-    let listeners = taken("listeners")?;
+    let mut listeners = taken("listeners")?;
+    if layout == Layout::Native {
+        listeners.iter_mut().for_each(tell_routes);
+    }
     let mut clusters = taken("clusters")?;
     for cluster in &mut clusters {
         lead_to(cluster, upstream)
@@ -60,6 +65,32 @@ fn tell_rules(resource: &mut Value) {
             config::merge(destination, &told);
         }
     }
+}
+
+/// Has every response tell which of Envoy's own routes was taken.
+fn tell_routes(listener: &mut Value) {
+    let hosts = listener
+        .pointer_mut("/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts")
+        .and_then(Value::as_array_mut);
+    let told = json!({ "response_headers_to_add": [{
+        "header": { "key": ROUTE, "value": "%ROUTE_NAME%" },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    }] });
+    hosts.into_iter().flatten().for_each(|host| config::merge(host, &told));
+}
+
+/// The modules of a layout.
+fn modules(layout: Layout) -> Result<Modules> {
+    Ok(match layout {
+        Layout::Fused => Modules::Fused(Module::Policy.path()?),
+        Layout::Separate => Modules::Separate {
+            authz: Module::Authz.path()?,
+            headers: Module::Headers.path()?,
+            fault: Module::Fault.path()?,
+            router: Module::Router.path()?,
+        },
+        Layout::Native => Options::default().modules,
+    })
 }
 
 /// Makes a compiled cluster lead to the echo server and tell its name, beside what it does to the request anyway.

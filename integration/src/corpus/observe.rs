@@ -1,6 +1,6 @@
 //! What can be seen of a case from both ends.
 
-use super::{CLUSTER, DETAILS, NUMBER, RULE};
+use super::{CLUSTER, DETAILS, NUMBER, ROUTE, RULE};
 use crate::client::{Headers, Response};
 use crate::upstream::Received;
 use mesh_policy_testkit::corpus::HeaderLine;
@@ -27,6 +27,7 @@ pub(super) fn observe(response: &Response, mut own: Vec<Received>) -> Outcome {
     let mut outcome = Outcome {
         allowed: Some(response.status != 403),
         policy: denied_by(response),
+        route: response.headers.get(ROUTE),
         status: Some(u32::from(response.status)),
         response_headers: Some(lines(&response.headers)),
         ..Outcome::default()

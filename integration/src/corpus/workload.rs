@@ -2,11 +2,14 @@
 
 use super::proxy::{Parts, tell_cluster};
 use super::{Layout, Loaded};
-use crate::Result;
 use crate::config;
 use crate::modules::Module;
 use crate::upstream::Upstream;
+use crate::{Error, Result};
+use mesh_policy_compiler::native::http_filters_for_policies;
 use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::workload::Workload;
 use serde_json::{Value, json};
 
@@ -16,26 +19,12 @@ pub(super) fn parts(
     layout: Layout,
     upstream: &Upstream,
 ) -> Result<Parts> {
-    // The chain of single filters would end with the router, which has no routes to enforce here.
-    let module = match layout {
-        Layout::Fused => Module::Policy,
-        Layout::Separate => Module::Authz,
+    let filters = match layout {
+        Layout::Fused => vec![peer_facts(), wasm(Module::Policy, loaded, workload)?],
+        // The chain of single filters would end with the router, which has no routes to enforce here.
+        Layout::Separate => vec![peer_facts(), wasm(Module::Authz, loaded, workload)?],
+        Layout::Native => native(loaded, workload)?,
     };
-    let list = json!({
-        "apiVersion": "v1",
-        "kind": "List",
-        "items": loaded.group.resources.nodes,
-        "workload": {
-            "namespace": workload.namespace,
-            "labels": workload.labels.clone().unwrap_or_default(),
-            "serviceAccount": workload.service_account,
-            "trustDomain": workload.trust_domain,
-            "trustDomainAliases": workload.trust_domain_aliases,
-            "rootNamespace": workload.root_namespace,
-        },
-    });
-    let name = module.file_name().trim_end_matches(".wasm");
-    let filters = [peer_facts(), config::wasm_filter(name, &module.path()?, &list.to_string())];
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
     let listener = config::listener_with(&loaded.name, &filters, &config::route_to(CLUSTER_NAME), &manager);
     let mut cluster = config::cluster(CLUSTER_NAME, &[upstream.address()]);
@@ -55,6 +44,34 @@ pub(super) fn parts(
         }}),
     );
     Ok(Parts { listeners: vec![listener], clusters: vec![cluster], bootstrap: None })
+}
+
+/// A module that enforces the group.
+fn wasm(module: Module, loaded: &Loaded, workload: &Workload) -> Result<Value> {
+    let list = json!({
+        "apiVersion": "v1",
+        "kind": "List",
+        "items": loaded.group.resources.nodes,
+        "workload": {
+            "namespace": workload.namespace,
+            "labels": workload.labels.clone().unwrap_or_default(),
+            "serviceAccount": workload.service_account,
+            "trustDomain": workload.trust_domain,
+            "trustDomainAliases": workload.trust_domain_aliases,
+            "rootNamespace": workload.root_namespace,
+        },
+    });
+    let name = module.file_name().trim_end_matches(".wasm");
+    Ok(config::wasm_filter(name, &module.path()?, &list.to_string()))
+}
+
+/// Envoy's own filters that enforce the policies of the group.
+fn native(loaded: &Loaded, workload: &Workload) -> Result<Vec<Value>> {
+    let mut problems = Problems::new();
+    let mut proxy = ProxyContext::compile(workload, &mut problems);
+    proxy.labels.get_or_insert_default();
+    let filters = http_filters_for_policies(&loaded.group.resources.resources, &proxy, &mut problems);
+    if problems.is_empty() { Ok(filters) } else { Err(Error::new(problems.to_string())) }
 }
 
 /// The cluster of all workloads.

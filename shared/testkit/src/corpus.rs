@@ -113,8 +113,10 @@ wire! {
     pub struct Skip {
         /// The run over the core alone.
         "core" => core: Option<String>,
-        /// The run through Envoy.
+        /// All runs through Envoy.
         "envoy" => envoy: Option<String>,
+        /// The run through Envoy's own routes and filters.
+        "native" => native: Option<String>,
     }
 }
 
