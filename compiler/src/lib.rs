@@ -11,14 +11,12 @@
 
 mod authentication;
 mod bypass;
-mod certificate;
 pub mod check;
 pub mod compile;
 mod destination;
 mod envoy;
 pub mod finding;
 mod gateway;
-pub mod identity;
 pub mod native;
 mod nearest;
 pub mod options;
@@ -26,8 +24,6 @@ pub mod plugin;
 mod references;
 mod service;
 pub mod source;
-mod tcp;
-mod tls;
 mod validate;
 mod values;
 mod visibility;
