@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Context, Error, Result};
 
-/// The program: `$MESH_POLICY`, else the one beside this program.
+/// The program: `$MESH_POLICY`, else the one beside this program, or above it where this is a test in `deps`.
 ///
 /// # Errors
 /// There is none.
@@ -20,7 +20,9 @@ pub fn find() -> Result<PathBuf> {
         return Err(Error::new(format!("$MESH_POLICY is `{}`, and there is no such file", named.display())));
     }
     let here = env::current_exe().context("asking where this program is")?;
-    let beside = here.with_file_name("mesh-policy");
+    let folder = here.parent().context("the folder of this program")?;
+    let folder = folder.parent().filter(|_| folder.ends_with("deps")).unwrap_or(folder);
+    let beside = folder.join("mesh-policy");
     if beside.is_file() {
         return Ok(beside);
     }
