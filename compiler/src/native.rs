@@ -133,3 +133,6 @@ fn http_filters(authorization: Vec<Value>, grpc_web: bool) -> Vec<Value> {
     filters.extend([filter("fault", "HTTPFault"), filter("cors", "Cors"), filter("router", "Router")]);
     filters
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::options::{AccessLog, Modules, PathNormalization};
+use crate::options::{AccessLog, Engine, Modules, PathNormalization};
 use mesh_policy_core::control;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -220,4 +220,15 @@ fn what_no_header_can_say_is_a_route_of_its_own() {
         json!({"default_value": {"numerator": 100_000, "denominator": "MILLION"}})
     );
     assert_eq!(routes[0]["route"].get("request_mirror_policies"), None);
+}
+
+#[test]
+fn envoys_own_routes_need_no_module() {
+    let options = Options { engine: Engine::Native, ..options() };
+    let proxy = compile(&Sources::from_text("shop.yaml", SHOP), &gateway(), &options).unwrap();
+    let filters = manager(&proxy, 0)["http_filters"].as_array().unwrap();
+    let names: Vec<&str> = filters.iter().map(|filter| filter["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["envoy.filters.http.fault", "envoy.filters.http.cors", "envoy.filters.http.router"]);
+    let format = &manager(&proxy, 0)["access_log"][0]["typed_config"]["log_format"]["json_format"];
+    assert_eq!((&format["route"], format.get("authz")), (&json!("%ROUTE_NAME%"), None));
 }

@@ -52,6 +52,9 @@ fn envoy_accepts_what_is_compiled() {
         "{loadBalancer: {simple: RANDOM}}",
     ];
     validate(&compiled(SHOP), "plain");
+    let native = Options { engine: Engine::Native, ..options() };
+    let proxy = compile(&Sources::from_text("shop.yaml", SHOP), &gateway(), &native).unwrap();
+    validate(&proxy, "Envoy's own routes");
     validate(&compiled(&with_retries_and_mirror()), "retries and a mirror");
     for policy in policies {
         validate(&compiled(&with_policy(policy)), policy);

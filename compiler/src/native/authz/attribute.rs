@@ -173,7 +173,8 @@ fn header(name: &str, value: &str, ignore_case: bool) -> Value {
 
 fn metadata(filter: &str, path: &[&str], value: &Value) -> Value {
     let path: Vec<Value> = path.iter().map(|key| json!({"key": key})).collect();
-    json!({"metadata": {"filter": filter, "path": path, "value": value}})
+    // Istio still writes `metadata`, which newer Envoys call deprecated; the meaning is the same.
+    json!({"sourced_metadata": {"metadata_matcher": {"filter": filter, "path": path, "value": value}}})
 }
 
 /// Issuer and subject of a token, divided at the last slash.

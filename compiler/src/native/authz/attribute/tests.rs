@@ -2,7 +2,9 @@ use super::*;
 
 fn request_principal_of(value: &str) -> (Value, Value) {
     let both = request_principal(value);
-    let matcher = |index: usize| both["and_ids"]["ids"][index]["metadata"]["value"]["string_match"].clone();
+    let matcher = |index: usize| {
+        both["and_ids"]["ids"][index]["sourced_metadata"]["metadata_matcher"]["value"]["string_match"].clone()
+    };
     (matcher(0), matcher(1))
 }
 
@@ -60,7 +62,7 @@ fn every_attribute_has_its_matcher() {
     );
     let list = holds(Attribute::Metadata("envoy.filters.x".to_owned(), "k".to_owned()), "[v]");
     assert_eq!(
-        list["metadata"]["value"],
+        list["sourced_metadata"]["metadata_matcher"]["value"],
         json!({"list_match": {"one_of": {"string_match": {"exact": "v"}}}})
     );
     assert_eq!(Attribute::DestinationPort.holds("65536", "shop"), None);
