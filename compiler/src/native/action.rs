@@ -33,9 +33,18 @@ pub(super) fn forward(rule: &HttpRoute, site: &Site<'_>) -> Value {
             put(&mut action, "regex_rewrite", config);
         }
     }
-    let timeout = rule.timeout.map_or_else(|| json!("0s"), duration);
-    put(&mut action, "max_stream_duration", json!({"grpc_timeout_header_max": timeout}));
-    put(&mut action, "timeout", timeout);
+    match rule.timeout.map(duration) {
+        // What a gRPC client asks for counts up to the rule's bound. The field is Istio's: its successor, below, would switch
+        // `timeout` off.
+        Some(timeout) => {
+            put(&mut action, "max_grpc_timeout", timeout.clone());
+            put(&mut action, "timeout", timeout);
+        }
+        None => {
+            put(&mut action, "max_stream_duration", json!({"grpc_timeout_header_max": "0s"}));
+            put(&mut action, "timeout", json!("0s"));
+        }
+    }
     put(&mut action, "retry_policy", retry::retry_policy(rule.retries.as_ref()));
     let mirrors = mirrors(rule, site);
     if !mirrors.is_empty() {

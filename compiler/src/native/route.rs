@@ -7,11 +7,14 @@ use super::request_match::request_match;
 use super::{Site, action, cors, fault, redirect};
 use crate::envoy::put;
 use crate::values::selects;
-use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
 use mesh_policy_istio::virtual_service::HttpMatchRequest;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+
+/// How long Envoy lets the name of a query parameter be.
+const LONGEST_PARAMETER: usize = 1024;
 
 /// One of Envoy's routes.
 #[derive(Debug, Clone)]
@@ -67,6 +70,15 @@ fn applies(found: &HttpMatchRequest, gateway: &str, site: &Site<'_>) -> bool {
 fn route(rule: &Rule, found: Option<&HttpMatchRequest>, site: &Site<'_>, problems: &mut Problems) -> Route {
     let http = &rule.http;
     let matched = request_match(found);
+    for name in found.iter().flat_map(|found| found.query_params.keys()) {
+        if name.is_empty() || name.len() > LONGEST_PARAMETER {
+            let message = format!(
+                "Envoy's own routes take names of query parameters of 1 to {LONGEST_PARAMETER} bytes, found {}",
+                name.len()
+            );
+            problems.error(rule.path.field("match"), ProblemKind::Unsupported, message);
+        }
+    }
     let mut config = Map::new();
     let mut name = http.name.clone().unwrap_or_default();
     if let Some(of_match) = found.and_then(|found| found.name.as_deref()).filter(|name| !name.is_empty()) {

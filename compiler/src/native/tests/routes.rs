@@ -301,7 +301,9 @@ fn rewrites_replace_what_matched_or_by_expression() {
 fn a_timeout_also_bounds_what_grpc_asks_for() {
     let route = forwarding("timeout: 1500ms");
     assert_eq!(route["route"]["timeout"], "1.500s");
-    assert_eq!(route["route"]["max_stream_duration"]["grpc_timeout_header_max"], "1.500s");
+    assert_eq!(route["route"]["max_grpc_timeout"], "1.500s");
+    // It would switch the bound off.
+    assert_eq!(route["route"].get("max_stream_duration"), None);
 }
 
 #[test]
