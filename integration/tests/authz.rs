@@ -101,9 +101,13 @@ fn a_policy_without_rules_allows_nothing() {
 #[test]
 fn what_no_rule_allows_is_denied_and_deny_comes_first() {
     assert_eq!(get("both", "/public/a").status, 200);
-    assert_denied(&get("both", "/private"), "rbac_access_denied_matched_policy[none]");
+    // No ALLOW rule took it: the details name the one that lacked least, and what.
+    let nearest = |lack: &str| {
+        format!("rbac_access_denied_matched_policy[none];nearest=ns[default]-policy[readers]-rule[0]:{lack}")
+    };
+    assert_denied(&get("both", "/private"), &nearest("to[0].operation.paths"));
     let post = Request::new("POST", "/public/a").host("customers");
-    assert_denied(&send("both", &post), "rbac_access_denied_matched_policy[none]");
+    assert_denied(&send("both", &post), &nearest("to[0].operation.methods"));
     let rule =
         |number| format!("rbac_access_denied_matched_policy[ns[default]-policy[no-secrets]-rule[{number}]]");
     assert_denied(&get("both", "/public/secret"), &rule(1));
@@ -129,8 +133,10 @@ fn blocks_are_compared_with_the_direct_peer_and_not_with_what_clients_forward() 
     };
     assert_eq!(from("127.0.0.1", None).status, 200);
     assert_eq!(from("127.0.0.3", None).status, 200);
-    assert_denied(&from("127.0.0.4", None), "rbac_access_denied_matched_policy[none]");
-    assert_denied(&from("127.0.0.9", Some("127.0.0.1")), "rbac_access_denied_matched_policy[none]");
+    let elsewhere = "rbac_access_denied_matched_policy[none];nearest=ns[default]-policy[local]-rule[0]:\
+                     from[0].source.ipBlocks";
+    assert_denied(&from("127.0.0.4", None), elsewhere);
+    assert_denied(&from("127.0.0.9", Some("127.0.0.1")), elsewhere);
     let not_two = "rbac_access_denied_matched_policy[ns[default]-policy[not-two]-rule[0]]";
     assert_denied(&from("127.0.0.2", Some("127.0.0.1")), not_two);
 }
