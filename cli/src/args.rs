@@ -165,6 +165,15 @@ pub enum Output {
     Json,
 }
 
+/// `--engine`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Engine {
+    /// The Wasm filters
+    Wasm,
+    /// Envoy's own routes and filters, without any module
+    Native,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub struct Check {
@@ -190,6 +199,9 @@ pub struct Compile {
     /// The port of Envoy's admin interface, on loopback [default: 15000]
     #[arg(long, value_name = "PORT", default_value_t = 15000, hide_default_value = true)]
     pub admin_port: u16,
+    /// Who decides over requests
+    #[arg(long, value_enum, default_value = "wasm", value_name = "ENGINE")]
+    pub engine: Engine,
     /// The folder with the Wasm modules, as Envoy is to find it [default: $MESH_POLICY_MODULES, then `dist/`]
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
@@ -272,6 +284,9 @@ pub struct Run {
     /// The Envoy to run
     #[arg(long, value_name = "PATH")]
     pub envoy: Option<PathBuf>,
+    /// Who decides over requests
+    #[arg(long, value_enum, default_value = "wasm", value_name = "ENGINE")]
+    pub engine: Engine,
     /// The folder with the Wasm modules
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,

@@ -1,12 +1,12 @@
 //! `mesh-policy compile`.
 
-use crate::args::{Compile, Listening};
+use crate::args::{Compile, Engine, Listening};
 use crate::failure::{Failure, USAGE, WARNING};
 use crate::findings::count;
 use crate::resources::{Resources, choice, options};
 use crate::run::locate::{MODULE, modules};
 use anstream::{eprintln, stdout};
-use mesh_policy_compiler::{CompiledProxy, Modules, Options};
+use mesh_policy_compiler::{self as compiler, CompiledProxy, Modules, Options};
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -20,8 +20,12 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     let resources = Resources::load(&args.input, "compile")?;
     let choice = choice(&args.proxy, None, "compile")?;
     let options = Options {
+        engine: engine(args.engine, args.modules.as_deref())?,
         // The configuration may be meant for another machine: what is named need not be here.
-        modules: Modules::Fused(args.modules.clone().unwrap_or_else(found_modules).join(MODULE)),
+        modules: match args.engine {
+            Engine::Wasm => Modules::Fused(args.modules.clone().unwrap_or_else(found_modules).join(MODULE)),
+            Engine::Native => Options::default().modules,
+        },
         admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
         ..listening(options(&args.proxy, None), &args.listening)?
     };
@@ -43,6 +47,17 @@ fn found_modules() -> PathBuf {
         eprintln!("{WARNING}warning:{WARNING:#} no modules here: the configuration names `dist/{MODULE}`");
         PathBuf::from("dist")
     })
+}
+
+/// The compiler's engine, which must have use for the folder with modules that was named.
+pub fn engine(engine: Engine, modules: Option<&Path>) -> Result<compiler::Engine, Failure> {
+    match (engine, modules) {
+        (Engine::Wasm, _) => Ok(compiler::Engine::Wasm),
+        (Engine::Native, None) => Ok(compiler::Engine::Native),
+        (Engine::Native, Some(_)) => {
+            Err(Failure::usage("--modules goes with --engine wasm: Envoy's own filters are no modules"))
+        }
+    }
 }
 
 /// The compiler's options about addresses and ports.

@@ -6,8 +6,8 @@ pub mod process;
 pub mod signals;
 pub mod tether;
 
-use crate::args::Run;
-use crate::compile::{listening, write};
+use crate::args::{Engine, Run};
+use crate::compile::{engine, listening, write};
 use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
@@ -28,7 +28,8 @@ const START: Duration = Duration::from_secs(60);
 pub fn run(args: &Run) -> Result<(), Failure> {
     let resources = Resources::load(&args.input, "run")?;
     let choice = choice(&args.proxy, None, "run")?;
-    let options = listening(options(&args.proxy, None), &args.listening)?;
+    let engine = engine(args.engine, args.modules.as_deref())?;
+    let options = Options { engine, ..listening(options(&args.proxy, None), &args.listening)? };
     // What is wrong with the resources is told first: it does not depend on this machine.
     let findings: Vec<_> = mesh_policy_compiler::check(&resources.sources);
     if findings.iter().any(mesh_policy_compiler::Finding::is_error) {
@@ -45,7 +46,9 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
     resources.report(&compiled.warnings)?;
-    modules?;
+    if args.engine == Engine::Wasm {
+        modules?;
+    }
     let envoy = locate::envoy(args.envoy.as_deref())?;
     for listener in &compiled.listeners {
         claim(listener)?;

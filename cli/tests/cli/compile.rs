@@ -96,3 +96,20 @@ fn a_gateways_service_account_is_nobodys_question() {
     let expected = "error: --service-account goes with --workload: nothing asks for a gateway's\n";
     assert_eq!(mesh_policy(&words), failed(2, expected));
 }
+
+#[test]
+fn the_native_engine_names_no_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let words =
+        ["compile", "-f", "guide", "--gateway", "istio=ingressgateway", "--engine", "native", "-o", out];
+    let ended = mesh_policy(&words);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    let bootstrap = fs::read_to_string(folder.path().join("envoy.yaml")).unwrap();
+    assert!(!bootstrap.contains(".wasm"), "{bootstrap}");
+    let ended = mesh_policy(&[words.as_slice(), &["--modules", "dist"]].concat());
+    assert_eq!(
+        ended,
+        failed(2, "error: --modules goes with --engine wasm: Envoy's own filters are no modules\n")
+    );
+}
