@@ -29,7 +29,7 @@ impl Filter for Headers {
     fn decide<'r>(&'r self, request: &RequestView<'r>, random: &mut dyn Random) -> Plan<'r> {
         let mut plan = Plan::default();
         if let Routed::Chosen(choice) = phase::route_in_chain(&self.table, request, random, &mut plan) {
-            phase::edit_headers(choice, request, &mut plan);
+            phase::edit_headers_in_chain(choice, request, &mut plan);
         }
         plan
     }

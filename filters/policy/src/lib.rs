@@ -32,7 +32,7 @@ impl Filter for Policy {
         if !phase::authorize(&self.authorizer, request, &mut plan) {
             return plan;
         }
-        phase::drop_control_headers(request, &mut plan);
+        phase::drop_control_headers(&self.table, request, &mut plan);
         let routed = phase::route(&self.table, request, random);
         if let Routed::Chosen(choice) = routed {
             phase::edit_headers(choice, request, &mut plan);

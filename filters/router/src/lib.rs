@@ -23,7 +23,7 @@ impl Filter for Router {
 
     fn decide<'r>(&'r self, request: &RequestView<'r>, random: &mut dyn Random) -> Plan<'r> {
         let mut plan = Plan::default();
-        phase::drop_control_headers(request, &mut plan);
+        phase::drop_control_headers(&self.table, request, &mut plan);
         let routed = phase::route_in_chain(&self.table, request, random, &mut plan);
         phase::forward(routed, request, &mut plan);
         plan

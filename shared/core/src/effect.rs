@@ -29,6 +29,32 @@ pub struct LocalReply {
     pub details: String,
 }
 
+impl HeaderEdit<'_> {
+    /// The name of the header that changes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Set(name, _) | Self::Add(name, _) | Self::Remove(name) => name,
+        }
+    }
+}
+
+impl LocalReply {
+    /// The gRPC status that a gRPC client gets: the one asked for, else Envoy's mapping of the HTTP status.
+    #[must_use]
+    pub const fn grpc_code(&self) -> u32 {
+        match (self.grpc_status, self.status) {
+            (Some(code), _) => code,
+            (None, 400) => 13,
+            (None, 401) => 16,
+            (None, 403) => 7,
+            (None, 404) => 12,
+            (None, 429 | 502..=504) => 14,
+            (None, _) => 2,
+        }
+    }
+}
+
 /// A drawn fault: the delay is served first, then the abort.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FaultDecision {

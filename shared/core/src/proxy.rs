@@ -1,5 +1,6 @@
 //! The proxy that enforces: what rules may know about it before any request arrives.
 
+use crate::route::Steering;
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::workload::Workload;
@@ -30,6 +31,8 @@ pub struct ProxyContext {
     pub root_namespace: String,
     /// Whether a client that is denied is told by which rule, or by which it almost passed.
     pub explain_denials: bool,
+    /// How its Envoy is told where a request goes.
+    pub steering: Steering,
 }
 
 /// Where a proxy stands.
@@ -53,6 +56,7 @@ impl Default for ProxyContext {
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),
             explain_denials: false,
+            steering: Steering::default(),
         }
     }
 }
@@ -108,6 +112,7 @@ impl ProxyContext {
             trust_domain_aliases,
             root_namespace: root_namespace.unwrap_or(default.root_namespace),
             explain_denials: default.explain_denials,
+            steering: default.steering,
         }
     }
 }

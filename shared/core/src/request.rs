@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 mod header_map;
+mod token;
 pub use header_map::{HeaderMap, InvalidHeaderMap};
+pub(crate) use token::Token;
 
 /// A fact about a request or its connection that does not stand in its headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +32,15 @@ pub enum Attribute {
     Protocol,
     /// The verified JWT payload, as JSON text.
     JwtPayload,
+    /// Address of the client after trusted proxies, as Envoy writes it: with its port, IPv6 in brackets.
+    RemoteAddress,
+    /// Address that the client connected to, as Envoy writes it: with its port, IPv6 in brackets.
+    DestinationAddress,
+}
+
+impl Attribute {
+    /// How many there are.
+    const COUNT: usize = Self::DestinationAddress as usize + 1;
 }
 
 /// Gives attributes on demand: each costs a call into the proxy, so none is fetched before a rule needs it.
@@ -49,14 +60,15 @@ impl Attributes for () {
 pub struct RequestView<'r> {
     headers: &'r HeaderMap<'r>,
     attributes: &'r dyn Attributes,
-    fetched: [OnceCell<Option<Vec<u8>>>; 10],
+    fetched: [OnceCell<Option<Vec<u8>>>; Attribute::COUNT],
+    token: OnceCell<Token>,
 }
 
 impl<'r> RequestView<'r> {
     /// A view over headers and a source of attributes.
     #[must_use]
     pub fn new(headers: &'r HeaderMap<'r>, attributes: &'r dyn Attributes) -> Self {
-        Self { headers, attributes, fetched: Default::default() }
+        Self { headers, attributes, fetched: Default::default(), token: OnceCell::new() }
     }
 
     /// All headers, pseudo headers included.
@@ -123,6 +135,11 @@ impl<'r> RequestView<'r> {
     #[must_use]
     pub fn attribute(&self, attribute: Attribute) -> Option<&[u8]> {
         self.fetched.get(attribute as usize)?.get_or_init(|| self.attributes.attribute(attribute)).as_deref()
+    }
+
+    /// The verified token, read at the first call.
+    pub(crate) fn token(&self) -> &Token {
+        self.token.get_or_init(|| Token::read(self.attribute(Attribute::JwtPayload)))
     }
 }
 

@@ -24,7 +24,9 @@ use virtual_service::VirtualService;
 
 mod assembly;
 mod choice;
+mod claim;
 mod condition;
+mod cors;
 mod delegate;
 mod destination;
 mod direct_response;
@@ -32,6 +34,7 @@ mod domain;
 mod fault;
 mod fingerprint;
 mod gateway_server;
+mod grpc_timeout;
 mod header_operations;
 mod header_value;
 mod mirror;
@@ -48,6 +51,7 @@ mod retry;
 mod rewrite;
 mod rule;
 mod rule_id;
+mod steering;
 mod string_matcher;
 mod virtual_host;
 mod virtual_service;
@@ -57,6 +61,7 @@ pub use destination::Destination;
 pub use observer::{Excluded, FailedCondition, RouteObserver};
 pub use profile::{ForwardingProfile, OwnRetries};
 pub use rule_id::RuleId;
+pub use steering::Steering;
 
 /// All rules that one proxy serves, ready to run.
 #[derive(Debug)]
@@ -67,6 +72,7 @@ pub struct RouteTable {
     domains: Domains,
     is_sidecar: bool,
     fingerprint: u64,
+    steering: Steering,
 }
 
 /// What the table says about a request.
@@ -182,6 +188,12 @@ impl RouteTable {
     #[must_use]
     pub fn published(&self, text: &[u8]) -> Option<RouteChoice<'_>> {
         RouteChoice::read(self, text)
+    }
+
+    /// How Envoy is told where a request goes.
+    #[must_use]
+    pub const fn steering(&self) -> &Steering {
+        &self.steering
     }
 
     /// Whether any rule has operations on response headers.

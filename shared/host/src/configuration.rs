@@ -1,15 +1,26 @@
 //! From the bytes of a plugin configuration to a filter.
 
+use crate::delays::MAX_ACTIVE_FAULTS;
 use crate::filter::Filter;
 use crate::node;
 use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::route::Steering;
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Spec;
 use mesh_policy_istio::workload::{PluginConfig, Workload};
 
+/// What a configuration says.
+#[derive(Debug)]
+pub struct Loaded<F> {
+    /// The filter.
+    pub filter: F,
+    /// How many requests may be held at a time.
+    pub max_active_faults: usize,
+}
+
 /// Reads and compiles; the filter is there exactly when no problem refuses the configuration.
-pub fn load<F: Filter>(text: &[u8]) -> (Option<F>, Problems) {
+pub fn load<F: Filter>(text: &[u8]) -> (Option<Loaded<F>>, Problems) {
     let config = match PluginConfig::from_json(text) {
         Ok(config) => config,
         Err(problems) => return (None, problems),
@@ -21,8 +32,11 @@ pub fn load<F: Filter>(text: &[u8]) -> (Option<F>, Problems) {
     };
     let mut proxy = ProxyContext::compile(&workload, &mut problems);
     proxy.explain_denials = config.authz.explain_denials.unwrap_or(false);
+    proxy.steering = Steering::compile(&config.router, &mut problems);
     let filter = F::compile(&config.resources, &proxy, &mut problems);
-    (Some(filter).filter(|_| !problems.has_errors()), problems)
+    let bound = config.fault.max_active_faults.and_then(|bound| usize::try_from(bound).ok());
+    let loaded = Loaded { filter, max_active_faults: bound.unwrap_or(MAX_ACTIVE_FAULTS) };
+    (Some(loaded).filter(|_| !problems.has_errors()), problems)
 }
 
 /// The workload of a configuration that names none.

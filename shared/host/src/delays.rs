@@ -4,8 +4,9 @@ use mesh_policy_core::effect::LocalReply;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How many requests one VM holds at a time. Beyond it no fault is injected, as Envoy does beyond its `max_active_faults`,
-/// which by default has no bound: there a held request costs nothing but itself, here it also takes the filter's memory.
+/// How many requests one VM holds at a time where the configuration does not say. Beyond it no fault is injected, as Envoy
+/// does beyond its `max_active_faults`, which by default has no bound: there a held request costs nothing but itself, here
+/// it also takes the filter's memory.
 pub const MAX_ACTIVE_FAULTS: usize = 16_384;
 
 /// A held request: when it goes on, and the stream.
@@ -16,17 +17,29 @@ pub struct Held {
 }
 
 /// The held requests, soonest first, each with the answer it gets then, if it gets one and does not go on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Delays {
     held: BTreeMap<Held, Option<LocalReply>>,
+    most: usize,
     /// When the next tick comes; `None` when nothing ticks.
     tick: Option<Instant>,
 }
 
+impl Default for Delays {
+    fn default() -> Self {
+        Self { held: BTreeMap::new(), most: MAX_ACTIVE_FAULTS, tick: None }
+    }
+}
+
 impl Delays {
-    /// Whether another request would be one too many.
+    /// Holds `most` requests at a time from now on.
+    pub const fn bound(&mut self, most: usize) {
+        self.most = most;
+    }
+
+    /// Whether another fault would be one too many.
     pub fn is_full(&self) -> bool {
-        self.held.len() >= MAX_ACTIVE_FAULTS
+        self.held.len() >= self.most
     }
 
     /// Holds a stream for `delay`.

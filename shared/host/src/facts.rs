@@ -34,7 +34,9 @@ impl Facts {
                 address => address,
             },
             Attribute::RemoteIp => abi::property(&["source", "address"])?.map(host_of),
+            Attribute::RemoteAddress => text(&["source", "address"])?,
             Attribute::DestinationIp => abi::property(&["destination", "address"])?.map(host_of),
+            Attribute::DestinationAddress => text(&["destination", "address"])?,
             Attribute::DestinationPort => {
                 abi::property(&["destination", "port"])?.as_deref().and_then(address::decimal)
             }

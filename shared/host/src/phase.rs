@@ -76,9 +76,9 @@ fn counter(name: &str, labels: &[(&str, &str)]) -> String {
 }
 
 /// Takes away the control headers that a client sent: they never count, whatever becomes of the request.
-pub fn drop_control_headers<'r>(request: &RequestView<'r>, plan: &mut Plan<'r>) {
+pub fn drop_control_headers<'r>(table: &'r RouteTable, request: &RequestView<'r>, plan: &mut Plan<'r>) {
     let before = plan.request_edits.len();
-    route::drop_control_headers(request, &mut plan.request_edits);
+    table.steering().drop_client_orders(request, &mut plan.request_edits);
     plan.clear_route_cache |= plan.request_edits.len() > before;
 }
 
@@ -128,6 +128,15 @@ pub fn edit_headers<'r>(choice: RouteChoice<'r>, request: &RequestView<'_>, plan
     choice.response_edits(request, &mut plan.response_edits);
 }
 
+/// [`edit_headers()`] in a chain of filters, where the changes of the router filter come before these on the way back.
+pub fn edit_headers_in_chain<'r>(choice: RouteChoice<'r>, request: &RequestView<'_>, plan: &mut Plan<'r>) {
+    edit_headers(choice, request, plan);
+    // What the cross-origin policy says stands: Envoy's filter has the last word on these headers.
+    let mut last = Vec::new();
+    choice.cors_edits(request, &mut last);
+    plan.response_edits.retain(|edit| !last.iter().any(|other| other.name() == edit.name()));
+}
+
 /// Draws the rule's faults.
 pub fn inject_fault(
     choice: RouteChoice<'_>,
@@ -138,13 +147,14 @@ pub fn inject_fault(
     plan.fault = choice.fault(request, random);
 }
 
-/// Answers redirects and direct responses, and tells Envoy's router how to carry out everything else.
+/// Answers redirects, direct responses and cross-origin preflights, and tells Envoy's router how to carry out everything else.
 pub fn forward<'r>(routed: Routed<'r>, request: &RequestView<'_>, plan: &mut Plan<'r>) {
     match routed {
         Routed::Unmanaged => {}
         Routed::Nowhere => plan.reply = Some(route::not_found()),
         Routed::Chosen(choice) => {
             plan.reply = choice.local_reply(request);
+            choice.cors_edits(request, &mut plan.unaborted_response_edits);
             if plan.reply.is_none() {
                 choice.forward_edits(request, &mut plan.request_edits);
                 plan.clear_route_cache = true;

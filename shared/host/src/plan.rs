@@ -16,6 +16,8 @@ pub struct Plan<'p> {
     pub clear_route_cache: bool,
     /// Changes to the response, in order, whoever gives it.
     pub response_edits: Vec<HeaderEdit<'p>>,
+    /// Further changes to the response, behind the others; an injected abort goes without them.
+    pub unaborted_response_edits: Vec<HeaderEdit<'p>>,
     /// What to inject before anything else.
     pub fault: FaultDecision,
     /// The answer to give in place of an upstream.

@@ -10,21 +10,8 @@ use mesh_policy_core::request::HeaderMap;
 /// Envoy turns the answer to a gRPC request into status 200 and a gRPC status, and takes the one that it is given even
 /// where that means "none"; so it is always given one.
 pub fn send(reply: &LocalReply) -> Result<(), HostError> {
-    let grpc_status = reply.grpc_status.unwrap_or_else(|| grpc_status_of(reply.status));
     let headers = HeaderMap::write(&reply.headers);
-    abi::send_local_reply(reply.status, &reply.details, &reply.body, &headers, grpc_status)
-}
-
-/// The gRPC status that a gRPC client gets for an HTTP status, as Envoy maps it.
-const fn grpc_status_of(status: u16) -> u32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502 | 503 | 504 => 14,
-        _ => 2,
-    }
+    abi::send_local_reply(reply.status, &reply.details, &reply.body, &headers, reply.grpc_code())
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl<F: Filter> Root<F> {
                 return false;
             }
         };
-        let (filter, problems) = configuration::load(&text);
+        let (loaded, problems) = configuration::load::<F>(&text);
         for problem in &problems {
             let level = match problem.severity {
                 Severity::Error => LogLevel::Error,
@@ -69,7 +69,10 @@ impl<F: Filter> Root<F> {
             };
             abi::log(level, &problem.to_string());
         }
-        self.filter = filter.map(Rc::new);
+        if let Some(loaded) = &loaded {
+            self.shared.delays.borrow_mut().bound(loaded.max_active_faults);
+        }
+        self.filter = loaded.map(|loaded| Rc::new(loaded.filter));
         self.filter.is_some()
     }
 

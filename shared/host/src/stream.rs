@@ -52,16 +52,24 @@ impl<F: Filter> Stream<F> {
     }
 
     fn carry_out(&mut self, plan: Plan<'_>) -> Result<Action, HostError> {
-        let Plan { filter_state, counters, request_edits, clear_route_cache, response_edits, fault, reply } =
-            plan;
+        let Plan {
+            filter_state,
+            counters,
+            request_edits,
+            clear_route_cache,
+            response_edits,
+            unaborted_response_edits,
+            fault,
+            reply,
+        } = plan;
         for (key, value) in filter_state {
             abi::set_filter_state(key, value.as_bytes())?;
         }
         for counter in counters {
             self.shared.counters.borrow_mut().count(counter);
         }
-        let overflows = fault.delay.is_some() && self.shared.delays.borrow().is_full();
-        let fault = if overflows { FaultDecision::default() } else { fault };
+        let fault = if self.shared.delays.borrow().is_full() { FaultDecision::default() } else { fault };
+        let unaborted = if fault.abort.is_none() { unaborted_response_edits } else { Vec::new() };
         let reply = fault.abort.or(reply);
         if reply.is_none() {
             request_edits.iter().try_for_each(|edit| apply(Map::RequestHeaders, edit))?;
@@ -69,7 +77,7 @@ impl<F: Filter> Stream<F> {
                 abi::clear_route_cache()?;
             }
         }
-        self.response_edits = response_edits.into_iter().map(plan::owned).collect();
+        self.response_edits = response_edits.into_iter().chain(unaborted).map(plan::owned).collect();
         match (fault.delay, reply) {
             (Some(delay), reply) => self.hold(delay, reply)?,
             (None, Some(reply)) => reply::send(&reply)?,

@@ -37,6 +37,24 @@ wire! {
     }
 }
 
+wire! {
+    /// What stands behind the router filter.
+    pub struct RouterSettings {
+        /// The header in which routes of somebody else's expect the name of the cluster.
+        "destinationHeader" => destination_header: Option<String>,
+        /// Whether routes of somebody else's find the destination by the authority.
+        "destinationAuthority" => destination_authority: Option<bool>,
+    }
+}
+
+wire! {
+    /// How faults are injected.
+    pub struct FaultSettings {
+        /// How many requests may be held at a time, in each worker.
+        "maxActiveFaults" => max_active_faults: Option<u32>,
+    }
+}
+
 /// A filter's configuration, read but not compiled.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct PluginConfig {
@@ -46,6 +64,10 @@ pub struct PluginConfig {
     pub workload: Option<Workload>,
     /// How authorization is carried out.
     pub authz: AuthorizationSettings,
+    /// What stands behind the router filter.
+    pub router: RouterSettings,
+    /// How faults are injected.
+    pub fault: FaultSettings,
 }
 
 impl PluginConfig {
@@ -79,7 +101,8 @@ impl PluginConfig {
     }
 
     fn read(node: &Node, cx: &mut Context) -> Self {
-        const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "items", "workload", "authz"];
+        const KNOWN: &[&str] =
+            &["apiVersion", "kind", "metadata", "items", "workload", "authz", "router", "fault"];
         let Some(fields) = cx.open(node, KNOWN) else { return Self::default() };
         match fields.get(1).and_then(Node::as_str) {
             Some(kind) if kind.ends_with("List") => {}
@@ -98,7 +121,15 @@ impl PluginConfig {
         let resources = read_items(fields.get(3), cx);
         let workload = DecodeField::decode_field(fields.get(4), "workload", cx);
         let authz: Option<AuthorizationSettings> = DecodeField::decode_field(fields.get(5), "authz", cx);
+        let router: Option<RouterSettings> = DecodeField::decode_field(fields.get(6), "router", cx);
+        let fault: Option<FaultSettings> = DecodeField::decode_field(fields.get(7), "fault", cx);
         cx.close();
-        Self { resources, workload, authz: authz.unwrap_or_default() }
+        Self {
+            resources,
+            workload,
+            authz: authz.unwrap_or_default(),
+            router: router.unwrap_or_default(),
+            fault: fault.unwrap_or_default(),
+        }
     }
 }

@@ -82,11 +82,12 @@ impl Policy {
         let choice = matched.choose(random);
         let mut response_edits = Vec::new();
         choice.response_edits(&request, &mut response_edits);
-        if let Some(reply) = choice.local_reply(&request) {
-            return answered(outcome, case, reply, &response_edits);
-        }
         let fault = choice.fault(&request, random);
         if let Some(reply) = fault.abort {
+            return answered(outcome, case, reply, &response_edits);
+        }
+        choice.cors_edits(&request, &mut response_edits);
+        if let Some(reply) = choice.local_reply(&request) {
             return answered(outcome, case, reply, &response_edits);
         }
         let mirrors = choice.profile().into_iter().flat_map(|profile| profile.mirrors());

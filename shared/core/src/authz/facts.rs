@@ -1,9 +1,8 @@
 //! What the rules compare with: read from the request when first needed, then kept.
 
 use super::cidr;
-use super::claims::Token;
 use super::identity;
-use crate::request::{Attribute, RequestView};
+use crate::request::{Attribute, RequestView, Token};
 use std::cell::OnceCell;
 use std::net::IpAddr;
 
@@ -14,7 +13,6 @@ pub(super) struct Facts<'v, 'r> {
     remote_ip: OnceCell<Option<IpAddr>>,
     destination_ip: OnceCell<Option<IpAddr>>,
     destination_port: OnceCell<Option<u16>>,
-    token: OnceCell<Token>,
 }
 
 /// Which address.
@@ -36,7 +34,6 @@ impl<'v, 'r> Facts<'v, 'r> {
             remote_ip: OnceCell::new(),
             destination_ip: OnceCell::new(),
             destination_port: OnceCell::new(),
-            token: OnceCell::new(),
         }
     }
 
@@ -62,7 +59,7 @@ impl<'v, 'r> Facts<'v, 'r> {
     }
 
     pub(super) fn token(&self) -> &Token {
-        self.token.get_or_init(|| Token::read(self.request.attribute(Attribute::JwtPayload)))
+        self.request.token()
     }
 
     /// Whether any identity of the peer passes: each URI SAN, each DNS SAN, the subject. `None` when open.

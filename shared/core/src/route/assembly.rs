@@ -250,6 +250,7 @@ impl<'a> Assembly<'a> {
             domains: self.domains,
             is_sidecar,
             fingerprint,
+            steering: self.proxy.steering.clone(),
         }
     }
 }

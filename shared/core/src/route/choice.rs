@@ -1,11 +1,12 @@
 //! A rule that matched, and the destination drawn for one request.
 
 use super::destination::Destination;
+use super::grpc_timeout;
 use super::header_operations::Operations;
 use super::profile::ForwardingProfile;
 use super::rule::{Forward, Rule, RuleAction};
 use super::virtual_host::Route;
-use super::{RouteTable, RuleId};
+use super::{RouteTable, RuleId, Steering};
 use crate::control::{self, is_control_header};
 use crate::effect::{FaultDecision, HeaderEdit, LocalReply, Random};
 use crate::request::RequestView;
@@ -128,11 +129,11 @@ impl<'t> RouteChoice<'t> {
         Some((forward, forward.destinations.list().get(self.destination?)?))
     }
 
-    /// The answer of a redirect or a direct response.
+    /// The answer of a redirect or a direct response, or to a cross-origin preflight.
     #[must_use]
     pub fn local_reply(&self, request: &RequestView<'_>) -> Option<LocalReply> {
         match &self.route.rule.action {
-            RuleAction::Forward(_) => None,
+            RuleAction::Forward(forward) => forward.cors.as_ref()?.preflight(request),
             RuleAction::Redirect(redirect, _) => Some(redirect.reply(request, self.route.route.matched.part)),
             RuleAction::DirectResponse(response, _) => Some(response.reply()),
         }
@@ -144,6 +145,25 @@ impl<'t> RouteChoice<'t> {
         self.route.rule.fault.draw(random)
     }
 
+    /// Whether the request is a cross-origin preflight that the rule answers: no header operation applies to that.
+    fn answers_preflight(&self, request: &RequestView<'_>) -> bool {
+        match &self.route.rule.action {
+            RuleAction::Forward(forward) => forward.cors.as_ref().is_some_and(|cors| cors.answers(request)),
+            RuleAction::Redirect(..) | RuleAction::DirectResponse(..) => false,
+        }
+    }
+
+    /// What marks the response as open to the origin that asks. It comes behind all other edits of the response, and an
+    /// injected abort goes without it.
+    pub fn cors_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
+        if let RuleAction::Forward(forward) = &self.route.rule.action
+            && let Some(cors) = &forward.cors
+            && !cors.answers(request)
+        {
+            cors.response_edits(request, edits);
+        }
+    }
+
     /// The rule's operations on request headers, without the authority.
     pub fn request_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
         if let Some((_, destination)) = self.forward() {
@@ -153,6 +173,9 @@ impl<'t> RouteChoice<'t> {
 
     /// The rule's operations on response headers; computed when the request arrives, to be kept until the response.
     pub fn response_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
+        if self.answers_preflight(request) {
+            return;
+        }
         let operations: &'t Operations = match &self.route.rule.action {
             RuleAction::Forward(_) => match self.forward() {
                 Some((_, destination)) => &destination.response,
@@ -176,14 +199,26 @@ impl<'t> RouteChoice<'t> {
     /// What Envoy's router must be told to carry out the choice: cluster, profile, timeout, retries, new path and authority.
     pub fn forward_edits(&self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
         let Some((forward, destination)) = self.forward() else { return };
-        let mut set =
-            |name: &'static str, value: Cow<'t, [u8]>| edits.push(HeaderEdit::Set(name.into(), value));
-        set(control::CLUSTER, Cow::Borrowed(destination.cluster().as_bytes()));
-        if let Some(profile) = &forward.profile {
-            set(control::PROFILE, Cow::Borrowed(profile.name().as_bytes()));
+        let mut set = |name: &'t str, value: Cow<'t, [u8]>| edits.push(HeaderEdit::Set(name.into(), value));
+        match &self.route.table.steering {
+            Steering::Compiled => {
+                set(control::CLUSTER, Cow::Borrowed(destination.cluster().as_bytes()));
+                if let Some(profile) = &forward.profile {
+                    set(control::PROFILE, Cow::Borrowed(profile.name().as_bytes()));
+                }
+            }
+            Steering::Header(name) => set(name, Cow::Borrowed(destination.cluster().as_bytes())),
+            Steering::Authority => {
+                set(":authority", Cow::Owned(destination.authority_of_service().into_bytes()))
+            }
         }
         for (name, value) in &forward.orders {
             set(name, Cow::Borrowed(value.as_bytes()));
+        }
+        if let Some(bound) = forward.timeout_ms
+            && let Some(capped) = grpc_timeout::capped(request, bound)
+        {
+            set(grpc_timeout::HEADER, Cow::Owned(capped.into_bytes()));
         }
         if let Some(rewrite) = &forward.path
             && let (Some(path_and_query), Some(path)) = (request.path_and_query(), request.path())

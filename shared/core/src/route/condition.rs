@@ -1,5 +1,6 @@
 //! One condition on a request, compiled.
 
+use super::claim::Claim;
 use super::string_matcher::{StringMatcher, UriMatcher};
 use crate::request::{Attribute, RequestView};
 use mesh_policy_istio::path::Path;
@@ -21,6 +22,10 @@ pub(super) enum Condition {
     Header(Named),
     /// An entry of `withoutHeaders`.
     WithoutHeader(Named),
+    /// An entry of `headers` that means a claim of the token.
+    Claim(Claim),
+    /// An entry of `withoutHeaders` that means a claim of the token.
+    WithoutClaim(Claim),
     /// An entry of `queryParams`.
     QueryParam(Named),
     /// `port`, where one configuration serves several.
@@ -58,6 +63,9 @@ impl Condition {
             | Self::QueryParam(Named { matcher, .. }) => {
                 self.found(request).is_some_and(|value| matcher.matches(&value))
             }
+            // What a token says that cannot be read is open: neither a claim nor its absence can be taken from it.
+            Self::Claim(claim) => claim.matches(request) == Some(true),
+            Self::WithoutClaim(claim) => claim.matches(request) == Some(false),
             Self::Port(port) => self.found(request).is_some_and(|found| {
                 std::str::from_utf8(&found).ok().and_then(|text| text.parse().ok()) == Some(*port)
             }),
@@ -77,6 +85,7 @@ impl Condition {
             Self::QueryParam(Named { name, .. }) => {
                 query_param(request.query()?, name.as_bytes()).map(Cow::Borrowed)
             }
+            Self::Claim(claim) | Self::WithoutClaim(claim) => claim.found(request),
             Self::Port(_) => request.attribute(Attribute::DestinationPort).map(Cow::Borrowed),
         }
     }
@@ -90,6 +99,8 @@ impl Condition {
             Self::Scheme(_) => at.field("scheme"),
             Self::Header(Named { key, .. }) => at.field("headers").field(key),
             Self::WithoutHeader(Named { key, .. }) => at.field("withoutHeaders").field(key),
+            Self::Claim(Claim { key, .. }) => at.field("headers").field(key),
+            Self::WithoutClaim(Claim { key, .. }) => at.field("withoutHeaders").field(key),
             Self::QueryParam(Named { key, .. }) => at.field("queryParams").field(key),
             Self::Port(_) => at.field("port"),
         }
@@ -116,7 +127,10 @@ impl fmt::Display for Condition {
             Self::WithoutHeader(Named { matcher: StringMatcher::Present, .. }) => {
                 f.write_str("no such header")
             }
-            Self::WithoutHeader(Named { matcher, .. }) => write!(f, "anything but {matcher}"),
+            Self::WithoutHeader(Named { matcher, .. }) | Self::WithoutClaim(Claim { matcher, .. }) => {
+                write!(f, "anything but {matcher}")
+            }
+            Self::Claim(Claim { matcher, .. }) => write!(f, "{matcher}"),
             Self::Method(matcher)
             | Self::Authority(matcher)
             | Self::Scheme(matcher)

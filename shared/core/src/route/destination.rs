@@ -57,6 +57,12 @@ impl Destination {
         self.target.port
     }
 
+    /// The authority by which the service is known in the mesh; the port of HTTP goes without saying.
+    pub(super) fn authority_of_service(&self) -> String {
+        let Target { host, port, .. } = &self.target;
+        if *port == 80 { host.clone() } else { format!("{host}:{port}") }
+    }
+
     /// Its share of the sum of the weights of all destinations; 0 is never drawn, unless there is no other.
     #[must_use]
     pub const fn weight(&self) -> u32 {

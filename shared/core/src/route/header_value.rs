@@ -29,9 +29,24 @@ pub(super) enum Piece {
     },
     /// A fact about the connection.
     Attribute(Attribute),
+    /// The port at the end of an address.
+    Port(Attribute),
 }
 
-const OPERATORS: &str = "%REQ(NAME)%, %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% and %PROTOCOL%";
+/// The operators without arguments whose values are there when the request arrives.
+static OPERATORS: [(&str, Piece); 11] = [
+    ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", Piece::Attribute(Attribute::DirectRemoteIp)),
+    ("DOWNSTREAM_LOCAL_ADDRESS", Piece::Attribute(Attribute::DestinationAddress)),
+    ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", Piece::Attribute(Attribute::DestinationIp)),
+    ("DOWNSTREAM_LOCAL_PORT", Piece::Attribute(Attribute::DestinationPort)),
+    ("DOWNSTREAM_PEER_SUBJECT", Piece::Attribute(Attribute::PeerSubject)),
+    ("DOWNSTREAM_PEER_URI_SAN", Piece::Attribute(Attribute::PeerUriSans)),
+    ("DOWNSTREAM_REMOTE_ADDRESS", Piece::Attribute(Attribute::RemoteAddress)),
+    ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", Piece::Attribute(Attribute::RemoteIp)),
+    ("DOWNSTREAM_REMOTE_PORT", Piece::Port(Attribute::RemoteAddress)),
+    ("PROTOCOL", Piece::Attribute(Attribute::Protocol)),
+    ("REQUESTED_SERVER_NAME", Piece::Attribute(Attribute::RequestedServerName)),
+];
 
 impl HeaderValue {
     /// From the text written at `at`.
@@ -74,6 +89,10 @@ impl HeaderValue {
                 }
                 Piece::Attribute(attribute) => {
                     value.extend_from_slice(request.attribute(*attribute).unwrap_or_default());
+                }
+                Piece::Port(attribute) => {
+                    let address = request.attribute(*attribute).unwrap_or_default();
+                    value.extend_from_slice(address.rsplit(|byte| *byte == b':').next().unwrap_or_default());
                 }
             }
         }
@@ -143,7 +162,7 @@ fn operator(text: &str) -> Result<(Piece, &str), Invalid> {
         None => return Err(malformed()),
     };
     let piece = match (name, arguments, limit) {
-        ("REQ", Some(arguments), limit) => {
+        ("REQ" | "REQUEST_HEADER", Some(arguments), limit) => {
             let (name, other) =
                 arguments.split_once('?').map_or((arguments, None), |(name, other)| (name, Some(other)));
             let lower = |name: &str| {
@@ -152,14 +171,21 @@ fn operator(text: &str) -> Result<(Piece, &str), Invalid> {
             };
             Piece::RequestHeader { name: lower(name)?, other: other.map(lower).transpose()?, limit }
         }
-        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", None, None) => Piece::Attribute(Attribute::RemoteIp),
-        ("PROTOCOL", None, None) => Piece::Attribute(Attribute::Protocol),
-        _ => {
-            return Err((
-                ProblemKind::Unsupported,
-                format!("the operator `{name}` cannot be evaluated here: expected one of {OPERATORS}"),
-            ));
+        (name, arguments, limit) => {
+            let known = OPERATORS.iter().find(|(known, _)| *known == name);
+            match known.filter(|_| arguments.is_none() && limit.is_none()) {
+                Some((_, piece)) => piece.clone(),
+                None => return Err((ProblemKind::Unsupported, not_known_at_request_time(name))),
+            }
         }
     };
     Ok((piece, rest))
+}
+
+fn not_known_at_request_time(name: &str) -> String {
+    let known: Vec<String> = OPERATORS.iter().map(|(known, _)| format!("%{known}%")).collect();
+    format!(
+        "the operator `{name}` cannot be evaluated here: expected one of %REQ(NAME?OTHER):LIMIT%, {}",
+        known.join(", ")
+    )
 }

@@ -1,5 +1,6 @@
 //! One entry of a rule's `match` list, compiled.
 
+use super::claim::{self, Claim};
 use super::condition::{Condition, Named};
 use super::name::{is_dns_label, is_gateway_reference, is_label_key, is_label_value, is_token};
 use super::place::Place;
@@ -98,6 +99,10 @@ impl RequestMatch {
         let below = at.field("headers");
         for (key, written) in headers {
             let at = below.field(key);
+            if let Some(path) = claim::path(key) {
+                add(on_claim(path, key, Some(written), &at, problems).map(Condition::Claim));
+                continue;
+            }
             let name = header_name(key, &at, problems);
             let matcher = StringMatcher::compile(written, &at, problems);
             add(named(name, key, matcher).map(Condition::Header));
@@ -105,6 +110,10 @@ impl RequestMatch {
         let below = at.field("withoutHeaders");
         for (key, written) in without_headers {
             let at = below.field(key);
+            if let Some(path) = claim::path(key) {
+                add(on_claim(path, key, written.as_ref(), &at, problems).map(Condition::WithoutClaim));
+                continue;
+            }
             let name = header_name(key, &at, problems);
             let matcher = match written {
                 // Istio's marker for presence, which is no expression.
@@ -155,18 +164,35 @@ fn named(name: Option<Box<str>>, key: &str, matcher: Option<StringMatcher>) -> O
     Some(Named { name: name?, key: key.into(), matcher: matcher? })
 }
 
+/// A condition on a claim. Presence is none: Istio makes of it what Envoy refuses.
+fn on_claim(
+    path: Box<[Box<str>]>,
+    key: &str,
+    written: Option<&StringMatch>,
+    at: &Place<'_>,
+    problems: &mut Problems,
+) -> Option<Claim> {
+    match written {
+        None | Some(StringMatch::Present) => {
+            problems
+                .error(
+                    at.path(),
+                    ProblemKind::Unsupported,
+                    "expected one of `exact`, `prefix` and `regex` for the claim of a token, found none",
+                )
+                .help("write `regex: .*` for any string");
+            None
+        }
+        Some(written) => {
+            let matcher = StringMatcher::compile(written, at, problems)?;
+            Some(Claim { path, key: key.into(), matcher })
+        }
+    }
+}
+
 /// The header that a key of `headers` or `withoutHeaders` means, in lower case.
 fn header_name(key: &str, at: &Place<'_>, problems: &mut Problems) -> Option<Box<str>> {
-    const CLAIMS: &[u8] = b"@request.auth.claims";
     let name = key.to_ascii_lowercase();
-    if name.as_bytes().starts_with(CLAIMS) {
-        problems.error(
-            at.path(),
-            ProblemKind::Unsupported,
-            "routing by the claims of a token cannot be enforced here: expected the name of a header",
-        );
-        return None;
-    }
     if PSEUDO_HEADERS.contains(&name.as_str()) {
         return Some(name.into());
     }

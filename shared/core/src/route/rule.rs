@@ -1,5 +1,6 @@
 //! One entry of `http`, compiled: what it does with a request that it takes.
 
+use super::cors::Cors;
 use super::destination::{Destination, Destinations, Setting};
 use super::direct_response::DirectResponse;
 use super::fault::Fault;
@@ -38,6 +39,9 @@ pub(super) struct Forward {
     pub(super) authority: Option<String>,
     /// Timeout and retries.
     pub(super) orders: Vec<Order>,
+    /// The bound on the whole request in milliseconds, which bounds a client's own wish, too.
+    pub(super) timeout_ms: Option<u64>,
+    pub(super) cors: Option<Cors>,
     pub(super) profile: Option<ForwardingProfile>,
 }
 
@@ -73,11 +77,10 @@ impl Rule {
             let message = "the authority is set by `rewrite.authority` and by `headers.request`";
             problems.error(at.path(), ProblemKind::Conflict, message);
         }
-        let mut orders = Vec::new();
-        if let Some(timeout) = written.timeout {
-            let millis = quantity::milliseconds(timeout, &at.field("timeout"), problems);
-            orders.extend(millis.map(|millis| (retry::TIMEOUT, millis.to_string())));
-        }
+        let timeout_ms =
+            written.timeout.and_then(|span| quantity::milliseconds(span, &at.field("timeout"), problems));
+        let mut orders: Vec<Order> =
+            timeout_ms.iter().map(|millis| (retry::TIMEOUT, millis.to_string())).collect();
         let retries = written.retries.as_ref().map(|retries| {
             let (own, said) = retry::compile(retries, &at.field("retries"), problems);
             orders.extend(said);
@@ -89,10 +92,9 @@ impl Rule {
             .as_ref()
             .map(|fault| Fault::compile(fault, &at.field("fault"), problems))
             .unwrap_or_default();
-        if written.cors_policy.is_some() {
-            let message = "cross-origin rules cannot be enforced here yet";
-            problems.error(at.field("corsPolicy").path(), ProblemKind::Unsupported, message);
-        }
+        let cors =
+            written.cors_policy.as_ref().map(|cors| Cors::compile(cors, &at.field("corsPolicy"), problems));
+        setting.proxy.steering.check(written, at, problems);
         let redirect = written.redirect.as_ref().map(|redirect| {
             check_prefix_rewrite(written, at, problems);
             Redirect::compile(redirect, setting.proxy.port, &at.field("redirect"), problems)
@@ -107,13 +109,19 @@ impl Rule {
         let action = match (redirect, direct, destinations) {
             (Some(redirect), _, _) => RuleAction::Redirect(redirect?, response),
             (None, Some(direct), _) => RuleAction::DirectResponse(direct?, response),
-            (None, None, Some(destinations)) => RuleAction::Forward(Box::new(Forward {
-                destinations: destinations?,
-                path: rewrite.path,
-                authority: rewrite.authority.or(headers.authority),
-                orders,
-                profile: ForwardingProfile::new(retries, mirrors),
-            })),
+            (None, None, Some(destinations)) => {
+                let forward = Forward {
+                    destinations: destinations?,
+                    path: rewrite.path,
+                    authority: rewrite.authority.or(headers.authority),
+                    orders,
+                    timeout_ms,
+                    cors,
+                    profile: ForwardingProfile::new(retries, mirrors),
+                };
+                setting.proxy.steering.check_destinations(&forward, at, problems);
+                RuleAction::Forward(Box::new(forward))
+            }
             (None, None, None) => return None,
         };
         Some(Self { action, fault })
@@ -157,6 +165,8 @@ fn check_combination(written: &HttpRoute, at: &Place<'_>, problems: &mut Problem
             ("retries", written.retries.is_some()),
             ("mirror", written.mirror.is_some()),
             ("mirrors", !written.mirrors.is_empty()),
+            // Envoy's filter finds its policy in routes that forward only.
+            ("corsPolicy", written.cors_policy.is_some()),
         ] {
             if is_there {
                 problems.warning(

@@ -7,12 +7,15 @@ use mesh_policy_istio::decode::Context;
 use mesh_policy_istio::{resource, yaml};
 
 mod actions;
+mod claims;
+mod cors;
 mod delegates;
 mod headers;
 mod hosts;
 mod matching;
 mod observing;
 mod rejections;
+mod steering;
 mod warnings;
 
 /// All documents of `text`, which are right as documents.

@@ -1,5 +1,6 @@
 //! One VirtualService, checked and compiled, before it is known where it applies.
 
+use super::claim;
 use super::delegate;
 use super::destination::Setting;
 use super::name::{is_dns_label, is_ip, is_wildcard_domain};
@@ -132,6 +133,9 @@ impl VirtualService {
         }
         check_hosts(written, &at, problems);
         check_gateways(gateways, &at.field("gateways"), problems);
+        if is_bound_to_mesh(gateways) {
+            check_claims(http, &at.field("http"), problems);
+        }
         if hosts.is_empty() {
             check_delegate(written, &at, problems);
         }
@@ -194,6 +198,26 @@ fn check_hosts(written: &wire::VirtualService, at: &Place<'_>, problems: &mut Pr
                 format!("the hosts `{earlier}` and `{host}` overlap")
             };
             problems.error(at.path(), ProblemKind::Conflict, message);
+        }
+    }
+}
+
+/// Only gateways check tokens before they route.
+fn check_claims(http: &[wire::HttpRoute], at: &Place<'_>, problems: &mut Problems) {
+    for (index, rule) in http.iter().enumerate() {
+        let at = at.index(index);
+        let at = at.field("match");
+        for (index, matched) in rule.matches.iter().enumerate() {
+            let at = at.index(index);
+            let headers = matched.headers.keys().map(|key| ("headers", key));
+            let without = matched.without_headers.keys().map(|key| ("withoutHeaders", key));
+            for (field, key) in headers.chain(without).filter(|(_, key)| claim::path(key).is_some()) {
+                problems.error(
+                    at.field(field).field(key).path(),
+                    ProblemKind::Conflict,
+                    "the claims of a token select routes at gateways only: expected `gateways` without `mesh`",
+                );
+            }
         }
     }
 }

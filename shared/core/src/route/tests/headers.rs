@@ -106,3 +106,45 @@ fn an_authority_among_the_headers_is_none_of_them() {
         table("http: [{headers: {request: {set: {host: b.io, x: y}}}, route: [{destination: {host: a}}]}]");
     assert_eq!(edits(&table, &get("shop.io/")).0, ["x=y"]);
 }
+
+#[test]
+fn operators_tell_facts_of_the_connection() {
+    let sent = get("shop.io/")
+        .with(Attribute::DirectRemoteIp, "10.0.0.1")
+        .with(Attribute::RemoteIp, "2001:db8::1")
+        .with(Attribute::RemoteAddress, "[2001:db8::1]:4711")
+        .with(Attribute::DestinationIp, "10.0.0.2")
+        .with(Attribute::DestinationAddress, "10.0.0.2:8443")
+        .with(Attribute::DestinationPort, "8443")
+        .with(Attribute::PeerUriSans, "spiffe://a/1,spiffe://a/2")
+        .with(Attribute::PeerSubject, "CN=a")
+        .with(Attribute::RequestedServerName, "shop.io")
+        .with(Attribute::Protocol, "HTTP/2");
+    for (operator, expected) in [
+        ("DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT", "10.0.0.1"),
+        ("DOWNSTREAM_LOCAL_ADDRESS", "10.0.0.2:8443"),
+        ("DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT", "10.0.0.2"),
+        ("DOWNSTREAM_LOCAL_PORT", "8443"),
+        ("DOWNSTREAM_PEER_SUBJECT", "CN=a"),
+        ("DOWNSTREAM_PEER_URI_SAN", "spiffe://a/1,spiffe://a/2"),
+        ("DOWNSTREAM_REMOTE_ADDRESS", "[2001:db8::1]:4711"),
+        ("DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT", "2001:db8::1"),
+        ("DOWNSTREAM_REMOTE_PORT", "4711"),
+        ("PROTOCOL", "HTTP/2"),
+        ("REQUESTED_SERVER_NAME", "shop.io"),
+        ("REQUEST_HEADER(:authority?x):4", "shop"),
+    ] {
+        let spec = |direction: &str| {
+            format!(
+                "http: [{{headers: {{{direction}: {{set: {{x: '<%{operator}%>'}}}}}}, route: [{{destination: {{host: a}}}}]}}]"
+            )
+        };
+        let expected = [format!("x=<{expected}>")];
+        assert_eq!(edits(&table(&spec("request")), &sent).0, expected);
+        assert_eq!(edits(&table(&spec("response")), &sent).1, expected);
+        // On its own a fact that is not there leaves the header alone.
+        if !operator.starts_with("REQUEST_HEADER") {
+            assert_eq!(edits(&table(&spec("request").replace(['<', '>'], "")), &get("shop.io/")).0, [""; 0]);
+        }
+    }
+}

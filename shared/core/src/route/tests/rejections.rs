@@ -137,6 +137,7 @@ fn hosts_of_gateways() {
 fn matches() {
     let at = "spec.http[0].match[0]";
     let with = |text: &str| format!("{at}{text}");
+    let claim = "expected one of `exact`, `prefix` and `regex` for the claim of a token, found none (write `regex: .*` for any string)";
     let cases: Vec<(&str, Vec<String>)> = vec![
         ("uri: {regex: ''}", vec![with(".uri.regex: expected a regular expression, found an empty one")]),
         ("uri: {prefix: ''}", vec![]),
@@ -178,10 +179,18 @@ fn matches() {
             vec![with(".headers.x.prefix: expected a prefix, found an empty one (write `{}` for any value)")],
         ),
         (
-            "headers: {'@request.auth.claims.sub': {exact: a}}",
+            "headers: {'@request.auth.claims': {exact: a}}",
             vec![with(
-                ".headers[\"@request.auth.claims.sub\"]: routing by the claims of a token cannot be enforced here: expected the name of a header",
+                ".headers[\"@request.auth.claims\"]: expected the name of a header, found `@request.auth.claims`",
             )],
+        ),
+        (
+            "headers: {'@request.auth.claims.sub': {}}",
+            vec![with(&format!(".headers[\"@request.auth.claims.sub\"]: {claim}"))],
+        ),
+        (
+            "withoutHeaders: {'@request.auth.claims[sub]': null}",
+            vec![with(&format!(".withoutHeaders[\"@request.auth.claims[sub]\"]: {claim}"))],
         ),
         (
             "withoutHeaders: {x: {regex: '['}}",
@@ -550,7 +559,10 @@ fn mirrors() {
 
 #[test]
 fn header_operations() {
-    let operators = "expected one of %REQ(NAME)%, %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% and %PROTOCOL%";
+    let operators = "expected one of %REQ(NAME?OTHER):LIMIT%, %DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%, \
+        %DOWNSTREAM_LOCAL_ADDRESS%, %DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT%, %DOWNSTREAM_LOCAL_PORT%, \
+        %DOWNSTREAM_PEER_SUBJECT%, %DOWNSTREAM_PEER_URI_SAN%, %DOWNSTREAM_REMOTE_ADDRESS%, \
+        %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%, %DOWNSTREAM_REMOTE_PORT%, %PROTOCOL%, %REQUESTED_SERVER_NAME%";
     let at = "spec.http[0].headers";
     let percent = "(write `%%` for a percent sign)";
     let cases: Vec<(&str, Vec<String>)> = vec![
@@ -590,6 +602,15 @@ fn header_operations() {
             vec![format!(
                 "{at}.request.set.x: expected `%NAME%` or `%NAME(ARGUMENT)%`, found `%REQ(a` {percent}"
             )],
+        ),
+        (
+            "request: {set: {x: '%PROTOCOL(x)%', y: '%PROTOCOL%%DOWNSTREAM_PEER_DNS_SAN%'}}",
+            vec![
+                format!("{at}.request.set.x: the operator `PROTOCOL` cannot be evaluated here: {operators}"),
+                format!(
+                    "{at}.request.set.y: the operator `DOWNSTREAM_PEER_DNS_SAN` cannot be evaluated here: {operators}"
+                ),
+            ],
         ),
         (
             "request: {set: {x: '%START_TIME%'}}",
@@ -641,4 +662,75 @@ fn header_operations() {
             &["spec.http[0]: the authority is set by `rewrite.authority` and by `headers.request`"],
         )],
     );
+}
+
+#[test]
+fn claims_select_routes_at_gateways_only() {
+    let message = "the claims of a token select routes at gateways only: expected `gateways` without `mesh`";
+    let rules = "http: [{match: [{uri: {exact: /}}, {headers: {'@request.auth.claims.sub': {exact: a}}, withoutHeaders: {'@request.auth.claims[x]': {exact: a}, '@request.auth.claims': {exact: a}}}], route: [{destination: {host: a}}]}]";
+    let malformed = "spec.http[0].match[1].withoutHeaders[\"@request.auth.claims\"]: expected the name of a header, found `@request.auth.claims`";
+    for hosts in [
+        "hosts: [a.io]",
+        "hosts: [a.io], gateways: [mesh]",
+        "hosts: [a.io], gateways: [edge, mesh]",
+        "hosts: []",
+    ] {
+        let found = problems(&format!("{hosts}, {rules}"));
+        assert_eq!(
+            found,
+            [
+                format!("spec.http[0].match[1].headers[\"@request.auth.claims.sub\"]: {message}"),
+                format!("spec.http[0].match[1].withoutHeaders[\"@request.auth.claims[x]\"]: {message}"),
+                malformed.to_owned(),
+            ],
+            "{hosts}"
+        );
+    }
+    assert_eq!(problems(&format!("hosts: [a.io], gateways: [edge], {rules}")), [malformed]);
+}
+
+#[test]
+fn cross_origin_policies() {
+    let at = "spec.http[0].corsPolicy";
+    let origins = "allowOrigins: [{exact: a}]";
+    let every = "(write `regex: .*` for every origin)";
+    for (written, expected) in [
+        (
+            "allowOrigins: [{}, {exact: ''}, {prefix: ''}, {regex: ''}, {regex: '('}]".to_owned(),
+            vec![
+                format!("{at}.allowOrigins[0]: expected one of `exact`, `prefix` and `regex`, found none {every}"),
+                format!("{at}.allowOrigins[1].exact: expected an origin such as `https://example.com`, found an empty text"),
+                format!("{at}.allowOrigins[2].prefix: expected the beginning of an origin, found an empty text {every}"),
+                format!("{at}.allowOrigins[3].regex: expected a regular expression, found an empty one"),
+                format!("{at}.allowOrigins[4].regex: `(` is not a regular expression: unclosed group"),
+            ],
+        ),
+        (
+            format!("{origins}, allowMethods: [GET, get, '*', LINK, '']"),
+            ["1|get", "3|LINK", "4|"]
+                .iter()
+                .filter_map(|found| found.split_once('|'))
+                .map(|(index, found)| format!("{at}.allowMethods[{index}]: expected one of GET, HEAD, POST, PUT, PATCH, DELETE, CONNECT, OPTIONS, TRACE, *, found `{found}`"))
+                .collect(),
+        ),
+        (
+            format!("{origins}, allowHeaders: [x-a, '*', ''], exposeHeaders: ['a b', '*']"),
+            vec![
+                format!("{at}.allowHeaders[2]: expected the name of a header or `*`, found ``"),
+                format!("{at}.exposeHeaders[0]: expected the name of a header or `*`, found `a b`"),
+            ],
+        ),
+        (
+            format!("{origins}, maxAge: 0s"),
+            vec![format!("{at}.maxAge: expected a duration of whole milliseconds, at least `1ms`, found `0s`")],
+        ),
+        (
+            format!("{origins}, maxAge: 1.5s"),
+            vec![format!("{at}.maxAge: expected whole seconds, found `1.5s`")],
+        ),
+        (format!("{origins}, maxAge: 24h, allowMethods: ['*']"), vec![]),
+    ] {
+        let spec = format!("http: [{{corsPolicy: {{{written}}}, route: [{{destination: {{host: a}}}}]}}]");
+        assert_eq!(problems(&spec), expected, "{written}");
+    }
 }

@@ -110,3 +110,30 @@ fn what_has_no_effect_is_pointed_out() {
         assert_eq!(problems(&format!("http: [{{{rule}}}]")), expected, "{rule}");
     }
 }
+
+#[test]
+fn cross_origin_policies_without_effect_are_pointed_out() {
+    let rule =
+        |policy: &str, action: &str| problems(&format!("http: [{{corsPolicy: {{{policy}}}, {action}}}]"));
+    let forward = "route: [{destination: {host: a}}]";
+    assert_eq!(
+        rule("", forward),
+        ["spec.http[0].corsPolicy: allows no origin, as no `allowOrigins` is given"]
+    );
+    assert_eq!(
+        rule("allowOrigin: ['*']", forward),
+        ["spec.http[0].corsPolicy.allowOrigin: deprecated in favour of `allowOrigins`"]
+    );
+    assert_eq!(
+        rule("allowOrigin: ['*'], allowOrigins: [{exact: a}]", forward),
+        ["spec.http[0].corsPolicy.allowOrigin: has no effect beside `allowOrigins`"]
+    );
+    for (action, named) in
+        [("redirect: {uri: /x}", "redirect"), ("directResponse: {status: 200}", "directResponse")]
+    {
+        assert_eq!(
+            rule("allowOrigins: [{exact: a}]", action),
+            [format!("spec.http[0].corsPolicy: `corsPolicy` has no effect beside `{named}`")]
+        );
+    }
+}
