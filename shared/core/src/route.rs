@@ -173,11 +173,16 @@ impl RouteTable {
         if self.is_sidecar && virtual_host.routes.is_empty() {
             return Selection::Unmanaged;
         }
-        for position in &virtual_host.routes {
+        let mut positions = virtual_host.routes.iter();
+        while let Some(position) = positions.next() {
             let Some(route) = self.routes.get(*position) else { continue };
             if route.verify(request, observer)
                 && let Some(matched) = RouteMatch::new(self, *position)
             {
+                if O::LISTENS {
+                    let behind = positions.filter_map(|position| self.routes.get(*position));
+                    behind.for_each(|route| observer.passed_over(&route.id, matched.rule()));
+                }
                 return Selection::Route(matched);
             }
         }

@@ -21,11 +21,11 @@ pub struct Loaded<F> {
 
 /// Reads and compiles; the filter is there exactly when no problem refuses the configuration.
 pub fn load<F: Filter>(text: &[u8]) -> (Option<Loaded<F>>, Problems) {
-    let config = match PluginConfig::from_json(text) {
-        Ok(config) => config,
-        Err(problems) => return (None, problems),
-    };
-    let mut problems = Problems::new();
+    let (config, mut problems) = PluginConfig::read_json(text);
+    if problems.has_errors() && config.resources.is_empty() {
+        // Nothing is left to judge, and what is missing besides follows from what was said.
+        return (None, problems);
+    }
     let workload = match config.workload.clone() {
         Some(workload) => workload,
         None => node_workload(&config, &mut problems),

@@ -3,7 +3,7 @@
 use crate::decode::{Context, DecodeField, wire};
 use crate::node::Node;
 use crate::path::Path;
-use crate::problem::{ProblemKind, Problems};
+use crate::problem::{Problem, ProblemKind, Problems};
 use crate::resource::{Resource, read_items};
 use std::collections::BTreeMap;
 
@@ -76,12 +76,20 @@ impl PluginConfig {
     /// # Errors
     /// All problems of the text: syntax, unknown fields, wrong types, unknown kinds.
     pub fn from_json(text: &[u8]) -> Result<Self, Problems> {
+        let (config, problems) = Self::read_json(text);
+        if problems.has_errors() { Err(problems) } else { Ok(config) }
+    }
+
+    /// As [`PluginConfig::from_json`], for a caller that goes on to report what is wrong with the values: beside the
+    /// problems it gets all that could be read, without resources of which a value could not.
+    #[must_use]
+    pub fn read_json(text: &[u8]) -> (Self, Problems) {
         let mut problems = Problems::new();
         if text.iter().all(u8::is_ascii_whitespace) {
             problems
                 .error(Path::root(), ProblemKind::Missing, "the plugin configuration is empty")
                 .help("give it the resources as JSON: {\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [...]}");
-            return Err(problems);
+            return (Self::default(), problems);
         }
         let node = match Node::from_json(text) {
             Ok(node) => node,
@@ -91,13 +99,17 @@ impl PluginConfig {
                 if text.first() == Some(&0x0a) {
                     problem.help("this looks like a google.protobuf.Struct; wrap the JSON text in a google.protobuf.StringValue");
                 }
-                return Err(problems);
+                return (Self::default(), problems);
             }
         };
         let mut cx = Context::new();
-        let config = Self::read(&node, &mut cx);
+        let mut config = Self::read(&node, &mut cx);
         let problems = cx.into_problems();
-        if problems.has_errors() { Err(problems) } else { Ok(config) }
+        config.resources.retain(|resource| {
+            let mut own = problems.iter().filter(|problem| problem.path.is_within(&resource.path));
+            own.all(Problem::leaves_values_readable)
+        });
+        (config, problems)
     }
 
     fn read(node: &Node, cx: &mut Context) -> Self {
