@@ -196,6 +196,8 @@ pub struct Compile {
     pub proxy: Proxy,
     #[command(flatten)]
     pub listening: Listening,
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// The port of Envoy's admin interface, on loopback [default: 15000]
     #[arg(long, value_name = "PORT", default_value_t = 15000, hide_default_value = true)]
     pub admin_port: u16,
@@ -219,6 +221,20 @@ pub struct Listening {
     /// The address to listen on [default: the server's `bind` in the Gateway, else 0.0.0.0]
     #[arg(long, value_name = "IP")]
     pub listen_address: Option<IpAddr>,
+}
+
+/// Where a proxy finds certificates.
+#[derive(Debug, Args)]
+pub struct Credentials {
+    /// The folder of the secrets that `credentialName` names: `DIR/NAME/tls.crt`, `tls.key`, `ca.crt`
+    #[arg(long, value_name = "DIR")]
+    pub secrets: Option<PathBuf>,
+    /// The folder that `mesh-policy certs` filled: the proxy then speaks mutual TLS with the mesh
+    #[arg(long, value_name = "DIR")]
+    pub certs: Option<PathBuf>,
+    /// The gateway's service account, whose certificate it shows [default: istio-ingressgateway-service-account]
+    #[arg(long, value_name = "NAME", requires = "gateway")]
+    pub gateway_service_account: Option<String>,
 }
 
 /// `plugin-config`.
@@ -278,6 +294,8 @@ pub struct Run {
     pub proxy: Proxy,
     #[command(flatten)]
     pub listening: Listening,
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// The port of Envoy's admin interface, on loopback; 0 is any free one, which is printed
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub admin_port: u16,

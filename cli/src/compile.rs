@@ -27,7 +27,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
             Engine::Native => Options::default().modules,
         },
         admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
-        ..listening(options(&args.proxy, None), &args.listening)?
+        ..listening(credentials(options(&args.proxy, None), &args.credentials), &args.listening)?
     };
     let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
@@ -57,6 +57,17 @@ pub fn engine(engine: Engine, modules: Option<&Path>) -> Result<compiler::Engine
         (Engine::Native, Some(_)) => {
             Err(Failure::usage("--modules goes with --engine wasm: Envoy's own filters are no modules"))
         }
+    }
+}
+
+/// The compiler's options about certificates.
+pub fn credentials(options: Options, credentials: &Credentials) -> Options {
+    let Credentials { secrets, certs, gateway_service_account } = credentials;
+    Options {
+        secrets: secrets.clone(),
+        certificates: certs.clone(),
+        gateway_service_account: gateway_service_account.clone().unwrap_or(options.gateway_service_account),
+        ..options
     }
 }
 

@@ -206,7 +206,7 @@ fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledList
         let urls = if listener.urls.is_empty() {
             let host = at.map(|at| at.ip()).filter(|ip| !ip.is_unspecified());
             let host = host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-            vec![format!("http://{}/", SocketAddr::new(host, port))]
+            vec![format!("{}://{}/", listener.scheme, SocketAddr::new(host, port))]
         } else {
             listener.urls.clone()
         };
@@ -242,6 +242,7 @@ mod tests {
             port,
             gateway_port: 80,
             hosts: vec!["a.com".to_owned()],
+            scheme: "http",
             urls: Vec::new(),
         }
     }

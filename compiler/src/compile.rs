@@ -1,22 +1,23 @@
 //! One proxy's complete Envoy configuration.
 
 mod applicable;
-mod reachable;
+mod gateway;
+pub(crate) mod reachable;
 
-use crate::authentication;
 use crate::check::check_under;
-use crate::destination::Caller;
 use crate::envoy;
+use crate::envoy::cluster::Clusters;
 use crate::finding::{Finding, Refusal};
-use crate::gateway::Listener;
-use crate::native;
-use crate::options::{Engine, Options, ProxyChoice};
-use crate::plugin::{EnforcedListener, for_listener, listeners, only_gateways};
+use crate::gateway::redirect::Domains;
+use crate::gateway::{Listener, Opening};
+use crate::options::{Options, ProxyChoice};
+use crate::plugin::{EnforcedListener, only_gateways, servers};
 use crate::service::{Service, services};
 use crate::source::Sources;
 use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// What Envoy is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +43,8 @@ pub struct CompiledListener {
     pub gateway_port: u16,
     /// The hosts it serves, namespaces stripped.
     pub hosts: Vec<String>,
+    /// What is spoken there: `http`, `https`, `tcp` or `tls`.
+    pub scheme: &'static str,
     /// Where to reach it from this machine; empty while the port is unknown.
     pub urls: Vec<String>,
 }
@@ -51,73 +54,100 @@ pub struct CompiledListener {
 /// # Errors
 /// All findings, when there are errors among them, or when the choice is one that cannot be compiled.
 pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Result<CompiledProxy, Refusal> {
-    let labels = match choice {
-        ProxyChoice::Gateway(labels) => labels,
-        ProxyChoice::Workload(workload) => return Err(only_gateways(workload)),
-    };
     let mut findings = check_under(sources, options.path_normalization);
     if findings.iter().any(Finding::is_error) {
         return Err(Refusal { findings });
     }
-    let listeners = listeners(sources, choice, options, findings.clone())?;
     let mut problems = Problems::new();
-    applicable::check(sources, labels, options, &mut problems);
-    let services = visible(sources, options, &mut problems);
-    let caller =
-        Caller { namespace: &options.gateway_namespace, labels, root_namespace: &options.root_namespace };
-    let mut clusters = envoy::cluster::clusters(sources.resources(), &services, caller, &mut problems);
-    let enforced: Vec<EnforcedListener> =
-        listeners.iter().map(|listener| for_listener(sources, labels, listener, options)).collect();
-    // The workload is the same for all listeners.
-    let authentication = enforced
-        .first()
-        .and_then(|first| authentication::filter(sources, &first.proxy, &mut clusters, &mut problems));
-    let mut compiled = Vec::new();
-    let mut opened = Vec::new();
-    for (listener, enforced) in listeners.iter().zip(enforced) {
-        reachable::check(&enforced, &services, &clusters, &mut problems);
-        let (mut filters, routes) = match options.engine {
-            Engine::Wasm => wasm(listener, &enforced, options),
-            Engine::Native => {
-                native::decisions(sources.resources(), listener, &enforced.proxy, &mut problems)
-            }
-        };
-        // Whatever decides may ask what a token says.
-        filters.splice(..0, authentication.clone());
-        compiled.push(envoy::listener::listener(listener, filters, routes, options));
-        opened.push(CompiledListener {
-            name: listener.name.clone(),
-            address: listener.address.to_string(),
-            port: listener.port,
-            gateway_port: listener.gateway_port,
-            hosts: listener.hosts.clone(),
-            urls: urls(listener.address, listener.port),
-        });
-    }
+    let built = match choice {
+        ProxyChoice::Gateway(labels) => {
+            let servers = servers(sources, labels, options, findings.clone(), &mut problems)?;
+            gateway::build(sources, labels, &servers, options, &mut problems)
+        }
+        ProxyChoice::Workload(workload) => return Err(only_gateways(workload)),
+    };
     findings.extend(sources.findings_of(&problems));
+    let built = match built {
+        Ok(built) => built,
+        Err(finding) => {
+            findings.push(*finding);
+            return Err(Refusal { findings: sources.in_order(findings) });
+        }
+    };
     let findings = sources.in_order(findings);
     if findings.iter().any(Finding::is_error) {
         return Err(Refusal { findings });
     }
+    let Built { openings, clusters } = built;
+    let listeners = openings.iter().map(Opened::listener).collect();
     let clusters = clusters.into_values().collect();
-    let bootstrap = envoy::bootstrap::bootstrap(choice, options, compiled, clusters);
-    Ok(CompiledProxy { bootstrap, listeners: opened, warnings: findings })
+    let bootstrap = envoy::bootstrap::bootstrap(choice, options, listeners, clusters);
+    let listeners = openings.into_iter().map(Opened::into_compiled).collect();
+    Ok(CompiledProxy { bootstrap, listeners, warnings: findings })
+}
+
+/// A proxy's parts.
+struct Built {
+    openings: Vec<Opened>,
+    clusters: BTreeMap<String, Value>,
+}
+
+/// An address and port, with what is behind it.
+struct Opened {
+    opening: Opening,
+    direction: &'static str,
+    scheme: &'static str,
+    hosts: Vec<String>,
+    chains: Vec<Value>,
+}
+
+impl Opened {
+    fn listener(&self) -> Value {
+        let Opening { name, address, port, .. } = &self.opening;
+        envoy::listener::listener(name, *address, *port, self.direction, &self.chains)
+    }
+
+    fn into_compiled(self) -> CompiledListener {
+        let Opening { name, address, port, gateway_port } = self.opening;
+        CompiledListener {
+            name,
+            address: address.to_string(),
+            port,
+            gateway_port,
+            hosts: self.hosts,
+            scheme: self.scheme,
+            urls: urls(self.scheme, address, port),
+        }
+    }
 }
 
 /// The HTTP filters and the route configuration of a listener whose Wasm filters decide.
-fn wasm(listener: &Listener<'_>, enforced: &EnforcedListener, options: &Options) -> (Vec<Value>, Value) {
+fn wasm(
+    listener: &Listener<'_>,
+    enforced: &EnforcedListener,
+    clusters: &Clusters,
+    redirected: &Domains,
+    options: &Options,
+) -> (Vec<Value>, Value) {
     // What is wrong with the rules was found by `check`.
     let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
-    let (name, config) = (&listener.name, &enforced.plugin_config);
-    let filters = envoy::filter::http_filters(&options.modules, name, listener.grpc_web, config);
-    (filters, envoy::route::route_config(listener.gateway_port, &table.profiles()))
+    let (name, config) = (listener.name(), &enforced.plugin_config);
+    let filters = envoy::filter::http_filters(&options.modules, &name, listener.grpc_web, config);
+    let routes = envoy::route::Routes {
+        name: &listener.route_config_name(),
+        profiles: &table.profiles(),
+        hashed: &clusters.hashed,
+        redirected,
+        modules: &options.modules,
+    };
+    (filters, routes.config())
 }
 
 /// The services that the proxy sees. One host defined by several ServiceEntries is refused: Istio would join them.
-fn visible<'s>(sources: &'s Sources, options: &Options, problems: &mut Problems) -> Vec<Service<'s>> {
+fn visible<'s>(sources: &'s Sources, namespace: &str, problems: &mut Problems) -> Vec<Service<'s>> {
     let mut found: Vec<Service<'s>> = Vec::new();
     for service in services(sources.resources()) {
-        if !service.is_visible_from(&options.gateway_namespace) {
+        if !service.is_visible_from(namespace) {
             continue;
         }
         if let Some(other) = found.iter().find(|other| other.host == service.host) {
@@ -138,7 +168,7 @@ fn visible<'s>(sources: &'s Sources, options: &Options, problems: &mut Problems)
     found
 }
 
-fn urls(address: std::net::IpAddr, port: u16) -> Vec<String> {
+fn urls(scheme: &str, address: std::net::IpAddr, port: u16) -> Vec<String> {
     if port == 0 {
         return Vec::new();
     }
@@ -148,7 +178,8 @@ fn urls(address: std::net::IpAddr, port: u16) -> Vec<String> {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
-    vec![format!("http://{host}:{port}/")]
+    let slash = if matches!(scheme, "http" | "https") { "/" } else { "" };
+    vec![format!("{scheme}://{host}:{port}{slash}")]
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Which DestinationRule applies to a service as one proxy sees it, and what it says about one cluster.
 
+use crate::identity::Identity;
 use crate::service::Service;
 use crate::values;
 use crate::visibility;
@@ -18,6 +19,10 @@ pub(crate) struct Caller<'c> {
     pub namespace: &'c str,
     pub labels: &'c BTreeMap<String, String>,
     pub root_namespace: &'c str,
+    /// What it proves itself with; without, it speaks no mutual TLS of the mesh.
+    pub identity: Option<&'c Identity>,
+    /// Whether its connections have a destination of the client's own: not at a gateway.
+    pub has_destination: bool,
 }
 
 /// A part of a resource, and where it stands.

@@ -10,6 +10,8 @@ pub(crate) mod listener;
 pub(crate) mod load_balancing;
 pub(crate) mod outlier_detection;
 pub(crate) mod route;
+pub(crate) mod tcp_proxy;
+pub(crate) mod tls;
 
 use mesh_policy_istio::decode::Timespan;
 use serde_json::{Map, Value, json};

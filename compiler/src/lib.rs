@@ -11,19 +11,25 @@
 
 mod authentication;
 mod bypass;
+mod certificate;
 pub mod check;
 pub mod compile;
 mod destination;
 mod envoy;
 pub mod finding;
 mod gateway;
+pub mod identity;
 pub mod native;
 mod nearest;
 pub mod options;
+mod peer_authentication;
 pub mod plugin;
 mod references;
+mod security;
 mod service;
 pub mod source;
+mod tcp;
+mod tls;
 mod validate;
 mod values;
 mod visibility;

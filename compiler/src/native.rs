@@ -6,7 +6,7 @@
 
 mod action;
 mod authz;
-mod binding;
+pub(crate) mod binding;
 mod claim;
 mod cors;
 mod delegation;
@@ -104,15 +104,9 @@ fn route_config(
     proxy: &ProxyContext,
     problems: &mut Problems,
 ) -> Value {
-    let port = listener.gateway_port;
-    let site = Site::new(resources, proxy, port);
-    // As Istio names it: with the address only where the Gateway gives one.
-    let name = match listener.name.strip_suffix(&format!("_{port}")) {
-        Some(bind) if bind != "0.0.0.0" => format!("http.{port}.{bind}"),
-        _ => format!("http.{port}"),
-    };
+    let site = Site::new(resources, proxy, listener.opening.gateway_port);
     json!({
-        "name": name,
+        "name": listener.route_config_name(),
         "validate_clusters": false,
         "ignore_port_in_host_matching": true,
         "max_direct_response_body_size_bytes": 1_048_576,

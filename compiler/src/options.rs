@@ -33,6 +33,12 @@ pub struct WorkloadChoice {
 pub struct Options {
     /// The namespace of a gateway proxy; that of a workload is part of the choice.
     pub gateway_namespace: String,
+    /// The service account of a gateway proxy, whose certificate it shows to the mesh.
+    pub gateway_service_account: String,
+    /// The folder of the secrets that `credentialName` names: `NAME/tls.crt`, `NAME/tls.key`, `NAME/ca.crt`.
+    pub secrets: Option<PathBuf>,
+    /// The folder of the mesh's certificates, as `mesh-policy certs` fills it; without it nothing speaks mutual TLS.
+    pub certificates: Option<PathBuf>,
     /// The trust domain.
     pub trust_domain: String,
     /// Former and foreign names of the trust domain.
@@ -61,6 +67,9 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             gateway_namespace: "istio-system".to_owned(),
+            gateway_service_account: "istio-ingressgateway-service-account".to_owned(),
+            secrets: None,
+            certificates: None,
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),

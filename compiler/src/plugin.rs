@@ -4,7 +4,7 @@ mod relevant;
 
 use crate::check::check_under;
 use crate::finding::{Finding, Refusal};
-use crate::gateway::{self, Listener};
+use crate::gateway::{self, Listener, Opening, Servers};
 use crate::options::{Options, ProxyChoice, WorkloadChoice};
 use crate::service::workload_labels;
 use crate::source::Sources;
@@ -13,6 +13,7 @@ use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{Resource, Spec};
 use mesh_policy_istio::workload::Workload;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// One listener of a proxy, with what its filters enforce.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,26 +46,29 @@ pub fn enforced(
     match choice {
         ProxyChoice::Workload(choice) => Ok(vec![for_workload(sources, choice, options)]),
         ProxyChoice::Gateway(labels) => {
-            let listeners = listeners(sources, choice, options, findings)?;
+            let listeners = servers(sources, labels, options, findings, &mut Problems::new())?.http;
             Ok(listeners.iter().map(|listener| for_listener(sources, labels, listener, options)).collect())
         }
     }
 }
 
-/// The listeners of a gateway; none for a workload.
-pub(crate) fn listeners<'s>(
+/// The servers of a gateway. What only warns goes into `warnings`.
+pub(crate) fn servers<'s>(
     sources: &'s Sources,
-    choice: &ProxyChoice,
+    labels: &BTreeMap<String, String>,
     options: &Options,
     mut findings: Vec<Finding>,
-) -> Result<Vec<Listener<'s>>, Refusal> {
-    let ProxyChoice::Gateway(labels) = choice else { return Ok(Vec::new()) };
+    warnings: &mut Problems,
+) -> Result<Servers<'s>, Refusal> {
     let mut problems = Problems::new();
-    let listeners = gateway::listeners(sources.resources(), labels, options, &mut problems);
-    match listeners {
-        Ok(listeners) if !problems.has_errors() => Ok(listeners),
-        listeners => {
-            findings.extend(listeners.err().map(|finding| *finding));
+    let servers = gateway::servers(sources.resources(), labels, options, &mut problems);
+    match servers {
+        Ok(servers) if !problems.has_errors() => {
+            warnings.append(problems);
+            Ok(servers)
+        }
+        servers => {
+            findings.extend(servers.err().map(|finding| *finding));
             findings.extend(sources.findings_of(&problems));
             Err(Refusal { findings: sources.in_order(findings) })
         }
@@ -86,11 +90,10 @@ pub fn plugin_config(sources: &Sources, choice: &ProxyChoice, options: &Options)
 
 fn listeners_as_one(
     sources: &Sources,
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
     options: &Options,
 ) -> Result<EnforcedListener, Refusal> {
-    let choice = ProxyChoice::Gateway(labels.clone());
-    let mut all = listeners(sources, &choice, options, Vec::new())?.into_iter();
+    let mut all = servers(sources, labels, options, Vec::new(), &mut Problems::new())?.http.into_iter();
     let Some(mut one) = all.next() else { return Err(Refusal { findings: Vec::new() }) };
     for listener in all {
         for (resource, indexes) in listener.servers {
@@ -112,22 +115,42 @@ fn listeners_as_one(
 /// What the filters of a gateway's listener enforce.
 pub(crate) fn for_listener(
     sources: &Sources,
-    labels: &std::collections::BTreeMap<String, String>,
+    labels: &BTreeMap<String, String>,
     listener: &Listener<'_>,
     options: &Options,
 ) -> EnforcedListener {
-    let workload = Workload {
+    let workload = gateway_workload(labels, listener.gateways(), &listener.opening, options);
+    let relevant = relevant::for_gateway(sources, &workload, listener);
+    assemble(listener.name(), &workload, relevant)
+}
+
+/// A gateway as the rules for one of its ports see it.
+pub(crate) fn for_gateway(
+    labels: &BTreeMap<String, String>,
+    gateways: Vec<String>,
+    opening: &Opening,
+    options: &Options,
+) -> ProxyContext {
+    // Its port and gateways come from resources that were checked.
+    ProxyContext::compile(&gateway_workload(labels, gateways, opening, options), &mut Problems::new())
+}
+
+fn gateway_workload(
+    labels: &BTreeMap<String, String>,
+    gateways: Vec<String>,
+    opening: &Opening,
+    options: &Options,
+) -> Workload {
+    Workload {
         namespace: Some(options.gateway_namespace.clone()),
         labels: Some(labels.clone()),
         service_account: None,
-        gateways: listener.gateways(),
-        port: Some(u32::from(listener.gateway_port)),
+        gateways,
+        port: Some(u32::from(opening.gateway_port)),
         trust_domain: Some(options.trust_domain.clone()),
         trust_domain_aliases: options.trust_domain_aliases.clone(),
         root_namespace: Some(options.root_namespace.clone()),
-    };
-    let relevant = relevant::for_gateway(sources, &workload, listener);
-    assemble(listener.name.clone(), &workload, relevant)
+    }
 }
 
 fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> EnforcedListener {

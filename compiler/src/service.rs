@@ -54,6 +54,19 @@ impl<'s> Service<'s> {
     }
 }
 
+impl Endpoint<'_> {
+    /// Its service account.
+    pub(crate) fn service_account(&self) -> Option<&str> {
+        self.spec.service_account.as_deref().filter(|account| !account.is_empty())
+    }
+
+    /// Whether a sidecar stands before it: it says so by a label, or has an identity.
+    pub(crate) fn speaks_mutual_tls(&self) -> bool {
+        self.labels.get("security.istio.io/tlsMode").is_some_and(|mode| mode == "istio")
+            || self.service_account().is_some()
+    }
+}
+
 /// What is spoken on a port, if it says so.
 pub(crate) fn protocol(port: &ServicePort) -> Option<Protocol> {
     port.protocol.as_deref().and_then(Protocol::parse)

@@ -22,7 +22,8 @@ pub(crate) fn validate(resource: &Resource, problems: &mut Problems) {
         // These are judged where they are compiled.
         Spec::VirtualService(_) | Spec::AuthorizationPolicy(_) => {}
         Spec::RequestAuthentication(spec) => crate::authentication::validate(spec, &at, problems),
-        Spec::PeerAuthentication(_) | Spec::Other(_) => {}
+        Spec::PeerAuthentication(spec) => crate::peer_authentication::validate(spec, &at, problems),
+        Spec::Other(_) => {}
     }
     let dry_run = resource.metadata.annotations.contains_key("istio.io/dry-run");
     if dry_run && !matches!(resource.spec, Spec::AuthorizationPolicy(_)) {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 mod cluster;
 mod envoy;
 mod refusal;
+mod tls;
 
 const SHOP: &str = include_str!("tests/shop.yaml");
 
@@ -71,6 +72,7 @@ fn listeners_say_where_they_can_be_reached() {
             port: 18080,
             gateway_port: 80,
             hosts: vec!["*.shop.io".to_owned(), "admin.shop.io".to_owned()],
+            scheme: "http",
             urls: vec!["http://127.0.0.1:18080/".to_owned()],
         }]
     );

@@ -16,7 +16,13 @@ fn subsets(rules: &[String], client: &str) -> Vec<String> {
     assert_eq!(sources.findings(), []);
     let services = services(sources.resources());
     let labels = BTreeMap::from([("app".to_owned(), "edge".to_owned())]);
-    let caller = Caller { namespace: client, labels: &labels, root_namespace: "root" };
+    let caller = Caller {
+        namespace: client,
+        labels: &labels,
+        root_namespace: "root",
+        identity: None,
+        has_destination: false,
+    };
     let applied = applied(sources.resources(), caller, &services[0]);
     applied.subsets().iter().map(|(subset, _)| subset.name.clone().unwrap()).collect()
 }

@@ -2,14 +2,17 @@
 
 use super::{circuit_breaker, endpoint, extension, http_protocol, load_balancing, outlier_detection, put};
 use crate::destination::{Caller, EffectivePolicy, Placed, applied, effective};
+use crate::options::Options;
+use crate::security::{self, Security};
 use crate::service::{Endpoint, Service, protocol};
 use crate::values::{Protocol, selects};
-use mesh_policy_istio::destination_rule::{ClientTlsMode, Subset};
+use mesh_policy_istio::decode::Timespan;
+use mesh_policy_istio::destination_rule::Subset;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
-use mesh_policy_istio::service_entry::{Location, Resolution, ServicePort};
+use mesh_policy_istio::service_entry::{Resolution, ServicePort};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a connection to an instance may take to open, when nothing says otherwise.
 const CONNECT_TIMEOUT: &str = "10s";
@@ -19,19 +22,29 @@ pub(crate) fn name(port: u16, subset: &str, host: &str) -> String {
     format!("outbound|{port}|{subset}|{host}")
 }
 
-/// All clusters of the services that the caller sees, by name.
+/// The clusters of a proxy.
+#[derive(Debug, Default)]
+pub(crate) struct Clusters {
+    pub by_name: BTreeMap<String, Value>,
+    /// How long connections that are forwarded as they are may be idle, where a rule says so.
+    pub idle: BTreeMap<String, Timespan>,
+    /// Those that choose an instance by a key.
+    pub hashed: BTreeSet<String>,
+}
+
+/// All clusters of the services that the caller sees.
 pub(crate) fn clusters(
     resources: &[Resource],
     services: &[Service<'_>],
     caller: Caller<'_>,
+    options: &Options,
     problems: &mut Problems,
-) -> BTreeMap<String, Value> {
-    let mut clusters = BTreeMap::new();
+) -> Clusters {
+    let mut clusters = Clusters::default();
     for service in services {
-        if !resolves(service, problems) {
+        if !resolves(service, caller, problems) {
             continue;
         }
-        report_plain_text(service, problems);
         let rules = applied(resources, caller, service);
         let top = rules.traffic_policy();
         let subsets = rules.subsets();
@@ -40,18 +53,46 @@ pub(crate) fn clusters(
                 let policy = effective(top.as_ref(), subset, number);
                 let subset_name = subset.and_then(|(subset, _)| subset.name.as_deref()).unwrap_or_default();
                 let name = name(number, subset_name, service.host);
-                let cluster = cluster(&name, service, (number, port), subset, &policy, problems);
-                clusters.insert(name, cluster);
+                let one = Cluster { name: &name, service, number, port, subset, policy: &policy, caller };
+                let peer = security::Peer {
+                    service,
+                    number,
+                    subset: subset_name,
+                    protocol: protocol(port),
+                    caller,
+                    resources,
+                };
+                let security = security::towards(&peer, policy.tls.as_ref(), options, problems);
+                let cluster = one.build(&security, problems);
+                let pool = policy.connection_pool.as_ref();
+                let idle = pool.and_then(|(pool, _)| pool.tcp.as_ref()?.idle_timeout);
+                clusters.idle.extend(idle.map(|idle| (name.clone(), idle)));
+                if policy.load_balancer.as_ref().is_some_and(|(settings, _)| load_balancing::key(settings)) {
+                    clusters.hashed.insert(name.clone());
+                }
+                clusters.by_name.insert(name, cluster);
             }
         }
     }
     clusters
 }
 
+/// A cluster to be built.
+struct Cluster<'c, 's> {
+    name: &'c str,
+    service: &'c Service<'s>,
+    number: u16,
+    port: &'s ServicePort,
+    subset: Option<&'c Placed<'s, Subset>>,
+    policy: &'c EffectivePolicy<'s>,
+    caller: Caller<'c>,
+}
+
 /// Whether the instances can be found as the service says.
-fn resolves(service: &Service<'_>, problems: &mut Problems) -> bool {
+fn resolves(service: &Service<'_>, caller: Caller<'_>, problems: &mut Problems) -> bool {
     let resolution = service.resolution();
     let refused = match resolution {
+        Resolution::None if caller.has_destination => return true,
         Resolution::None => "at a gateway there is no destination of the client's own",
         Resolution::DynamicDns => "looking up the host of each request cannot be carried out yet",
         Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => return true,
@@ -66,66 +107,63 @@ fn resolves(service: &Service<'_>, problems: &mut Problems) -> bool {
     false
 }
 
-/// Istio would use mutual TLS towards instances that can; here nothing holds certificates yet.
-fn report_plain_text(service: &Service<'_>, problems: &mut Problems) {
-    if service.spec.location != Some(Location::MeshInternal) {
-        return;
-    }
-    for endpoint in &service.endpoints {
-        let labelled = endpoint.labels.get("security.istio.io/tlsMode").is_some_and(|mode| mode == "istio");
-        let account = endpoint.spec.service_account.as_deref().is_some_and(|account| !account.is_empty());
-        if labelled || account {
-            problems.warning(
-                endpoint.path.clone(),
-                ProblemKind::Unsupported,
-                "spoken to in plain text: automatic mutual TLS is not carried out yet",
-            );
+impl Cluster<'_, '_> {
+    fn build(&self, security: &Security, problems: &mut Problems) -> Value {
+        let Self { name, service, number, port, subset, policy, caller } = *self;
+        refuse(policy, problems);
+        let selected: Vec<&Endpoint<'_>> = service
+            .endpoints
+            .iter()
+            .filter(|endpoint| subset.is_none_or(|(subset, _)| selects(&subset.labels, &endpoint.labels)))
+            .collect();
+        let mut cluster = Map::new();
+        put(&mut cluster, "name", json!(name));
+        let passthrough = load_balancing::is_passthrough(policy.load_balancer.as_ref());
+        let original = caller.has_destination && (service.resolution() == Resolution::None || passthrough);
+        match service.resolution() {
+            _ if original => {
+                put(&mut cluster, "type", json!("ORIGINAL_DST"));
+                put(&mut cluster, "lb_policy", json!("CLUSTER_PROVIDED"));
+            }
+            Resolution::Dns => put(&mut cluster, "cluster_type", dns(false)),
+            Resolution::DnsRoundRobin => put(&mut cluster, "cluster_type", dns(true)),
+            _ => put(&mut cluster, "type", json!("STATIC")),
         }
+        if !original {
+            let mutual = security.is_automatic();
+            let endpoints = endpoint::assignment(
+                name,
+                service,
+                (number, port),
+                &selected,
+                subset.is_some(),
+                mutual,
+                problems,
+            );
+            put(&mut cluster, "load_assignment", endpoints);
+        }
+        let pool = policy.connection_pool.as_ref().map(|(pool, _)| *pool);
+        let tcp = pool.and_then(|pool| pool.tcp.as_ref());
+        let timeout = tcp.and_then(|tcp| tcp.connect_timeout).map_or(json!(CONNECT_TIMEOUT), super::duration);
+        put(&mut cluster, "connect_timeout", timeout);
+        put(&mut cluster, "upstream_connection_options", circuit_breaker::keepalive(tcp));
+        let budget = policy.retry_budget.as_ref();
+        put(&mut cluster, "circuit_breakers", circuit_breaker::circuit_breakers(pool, budget, problems));
+        if !original {
+            load_balancing::configure(&mut cluster, policy.load_balancer.as_ref(), problems);
+        }
+        security.apply(&mut cluster);
+        let outliers = policy.outlier_detection.as_ref().map(|(settings, _)| *settings);
+        if let Some(settings) = outliers {
+            outlier_detection::configure(&mut cluster, settings);
+        }
+        put(
+            &mut cluster,
+            "typed_extension_protocol_options",
+            http_protocol::options(protocol(port), pool, outliers, security.by_host()),
+        );
+        Value::Object(cluster)
     }
-}
-
-fn cluster(
-    name: &str,
-    service: &Service<'_>,
-    (number, port): (u16, &ServicePort),
-    subset: Option<&Placed<'_, Subset>>,
-    policy: &EffectivePolicy<'_>,
-    problems: &mut Problems,
-) -> Value {
-    refuse(policy, problems);
-    let selected: Vec<&Endpoint<'_>> = service
-        .endpoints
-        .iter()
-        .filter(|endpoint| subset.is_none_or(|(subset, _)| selects(&subset.labels, &endpoint.labels)))
-        .collect();
-    let mut cluster = Map::new();
-    put(&mut cluster, "name", json!(name));
-    match service.resolution() {
-        Resolution::Dns => put(&mut cluster, "cluster_type", dns(false)),
-        Resolution::DnsRoundRobin => put(&mut cluster, "cluster_type", dns(true)),
-        _ => put(&mut cluster, "type", json!("STATIC")),
-    }
-    let endpoints =
-        endpoint::assignment(name, service, (number, port), &selected, subset.is_some(), problems);
-    put(&mut cluster, "load_assignment", endpoints);
-    let pool = policy.connection_pool.as_ref().map(|(pool, _)| *pool);
-    let tcp = pool.and_then(|pool| pool.tcp.as_ref());
-    let timeout = tcp.and_then(|tcp| tcp.connect_timeout).map_or(json!(CONNECT_TIMEOUT), super::duration);
-    put(&mut cluster, "connect_timeout", timeout);
-    put(&mut cluster, "upstream_connection_options", circuit_breaker::keepalive(tcp));
-    let budget = policy.retry_budget.as_ref();
-    put(&mut cluster, "circuit_breakers", circuit_breaker::circuit_breakers(pool, budget, problems));
-    load_balancing::configure(&mut cluster, policy.load_balancer.as_ref(), problems);
-    let outliers = policy.outlier_detection.as_ref().map(|(settings, _)| *settings);
-    if let Some(settings) = outliers {
-        outlier_detection::configure(&mut cluster, settings);
-    }
-    put(
-        &mut cluster,
-        "typed_extension_protocol_options",
-        http_protocol::options(protocol(port), pool, outliers),
-    );
-    Value::Object(cluster)
 }
 
 /// A cluster whose addresses DNS gives: every address an instance, or one of them for each new connection.
@@ -144,16 +182,6 @@ fn dns(single: bool) -> Value {
 
 /// What is legal and cannot be carried out yet.
 fn refuse(policy: &EffectivePolicy<'_>, problems: &mut Problems) {
-    if let Some((tls, at)) = &policy.tls {
-        let mode = tls.mode.unwrap_or(ClientTlsMode::Disable);
-        if mode != ClientTlsMode::Disable {
-            problems.error(
-                at.field("mode"),
-                ProblemKind::Unsupported,
-                format!("TLS towards a service cannot be carried out yet: the mode {}", mode.name()),
-            );
-        }
-    }
     if let Some((_, at)) = &policy.tunnel {
         problems.error(at.clone(), ProblemKind::Unsupported, "tunnels cannot be carried out yet");
     }

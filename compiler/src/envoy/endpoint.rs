@@ -15,6 +15,7 @@ pub(crate) fn assignment(
     (number, port): (u16, &ServicePort),
     endpoints: &[&Endpoint<'_>],
     is_subset: bool,
+    mark_mutual: bool,
     problems: &mut Problems,
 ) -> Value {
     let target = port.target_port.unwrap_or(u32::from(number));
@@ -31,6 +32,11 @@ pub(crate) fn assignment(
         let mut entry = json!({"endpoint": {"address": address}});
         if let (Some(weight), Some(object)) = (weight, entry.as_object_mut()) {
             object.insert("load_balancing_weight".to_owned(), json!(weight));
+        }
+        if let (true, true, Some(object)) = (mark_mutual, endpoint.speaks_mutual_tls(), entry.as_object_mut())
+        {
+            let mark = json!({"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}});
+            object.insert("metadata".to_owned(), mark);
         }
         localities.entry(endpoint.spec.locality.as_deref().unwrap_or_default()).or_default().push(entry);
     }

@@ -13,11 +13,21 @@ const OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 /// The most streams that Envoy takes as a bound.
 const MAX_CONCURRENT_STREAMS: u32 = 2_147_483_647;
 
+/// What of TLS goes by the host of each request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ByHost {
+    /// The server name that is asked for.
+    pub sni: bool,
+    /// The name that the server's certificate must carry.
+    pub names: bool,
+}
+
 /// The cluster's `typed_extension_protocol_options`.
 pub(crate) fn options(
     protocol: Option<Protocol>,
     pool: Option<&ConnectionPoolSettings>,
     outliers: Option<&OutlierDetection>,
+    by_host: ByHost,
 ) -> Value {
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
     let http = pool.and_then(|pool| pool.http.as_ref());
@@ -48,6 +58,11 @@ pub(crate) fn options(
     }
     if let Some(matcher) = outliers.and_then(error_matcher) {
         put(&mut options, "outlier_detection", json!({"error_matcher": matcher}));
+    }
+    let ByHost { sni, names } = by_host;
+    if sni || names {
+        let from_host = json!({"auto_sni": sni, "auto_san_validation": names});
+        put(&mut options, "upstream_http_protocol_options", from_host);
     }
     put(&mut options, "http_filters", json!(http_filters()));
     json!({OPTIONS: typed(OPTIONS, Value::Object(options))})

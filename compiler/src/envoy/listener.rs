@@ -1,48 +1,126 @@
-//! A gateway's listener.
+//! Listeners, their filter chains, and the network filter for HTTP.
 
-use super::{extension, socket_address};
-use crate::gateway::Listener;
+use super::{extension, put, socket_address};
 use crate::options::{AccessLog, Engine, Options, PathNormalization};
 use mesh_policy_core::control;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 
-/// With the filters and routes of either engine.
-pub(crate) fn listener(
-    listener: &Listener<'_>,
+/// Where a connection manager stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Position {
+    /// In front of everybody: what clients say about themselves does not count.
+    Gateway,
+    /// Before the application of a sidecar.
+    Inbound,
+    /// Behind it.
+    Outbound,
+}
+
+/// The network filter for HTTP, with the filters and routes of either engine.
+pub(crate) fn http(
+    name: &str,
+    position: Position,
     filters: Vec<Value>,
     routes: Value,
     options: &Options,
 ) -> Value {
-    let mut manager = connection_manager(listener, options);
+    let mut manager = connection_manager(name, position, options);
     if let Some(manager) = manager.as_object_mut() {
         manager.insert("http_filters".to_owned(), Value::Array(filters));
         manager.insert("route_config".to_owned(), routes);
     }
-    json!({
-        "name": listener.name,
-        "address": socket_address(listener.address, listener.port),
-        "traffic_direction": "OUTBOUND",
-        "filter_chains": [{"filters": [extension(
-            "envoy.filters.network.http_connection_manager",
-            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-            manager,
-        )]}],
-    })
+    extension(
+        "envoy.filters.network.http_connection_manager",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        manager,
+    )
 }
 
-fn connection_manager(listener: &Listener<'_>, options: &Options) -> Value {
+/// An address and port, and its filter chains. TLS is looked into where a chain depends on it.
+pub(crate) fn listener(name: &str, address: IpAddr, port: u16, direction: &str, chains: &[Value]) -> Value {
+    let mut listener = json!({
+        "name": name,
+        "address": socket_address(address, port),
+        "traffic_direction": direction,
+        "filter_chains": chains,
+    });
+    let inspects = chains.iter().any(|chain| chain.get("filter_chain_match").is_some());
+    if let (true, Some(listener)) = (inspects, listener.as_object_mut()) {
+        let inspector = extension(
+            "envoy.filters.listener.tls_inspector",
+            "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+            json!({}),
+        );
+        listener.insert("listener_filters".to_owned(), json!([inspector]));
+    }
+    listener
+}
+
+/// What makes a connection take a filter chain.
+#[derive(Debug, Default)]
+pub(crate) struct ChainMatch {
+    /// None for any.
+    pub server_names: Vec<String>,
+    pub prefix_ranges: Vec<Value>,
+    pub transport: Option<&'static str>,
+    pub application: Vec<&'static str>,
+}
+
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: &str = "15s";
+
+/// A filter chain.
+pub(crate) fn chain(
+    name: &str,
+    matched: &ChainMatch,
+    filter: Value,
+    transport_socket: Option<Value>,
+) -> Value {
+    let ChainMatch { server_names, prefix_ranges, transport, application } = matched;
+    let mut condition = Map::new();
+    if !server_names.is_empty() {
+        put(&mut condition, "server_names", json!(server_names));
+    }
+    if !prefix_ranges.is_empty() {
+        put(&mut condition, "prefix_ranges", json!(prefix_ranges));
+    }
+    put(&mut condition, "transport_protocol", json!(transport));
+    if !application.is_empty() {
+        put(&mut condition, "application_protocols", json!(application));
+    }
+    let mut chain = Map::new();
+    if !condition.is_empty() {
+        put(&mut chain, "name", json!(name));
+        put(&mut chain, "filter_chain_match", Value::Object(condition));
+    }
+    put(&mut chain, "filters", json!([filter]));
+    if let Some(socket) = transport_socket {
+        put(&mut chain, "transport_socket", socket);
+        put(&mut chain, "transport_socket_connect_timeout", json!(HANDSHAKE_TIMEOUT));
+    }
+    Value::Object(chain)
+}
+
+fn connection_manager(name: &str, position: Position, options: &Options) -> Value {
     let (normalize, merge, escaped) = match options.path_normalization {
         PathNormalization::None => (false, false, "KEEP_UNCHANGED"),
         PathNormalization::Base => (true, false, "KEEP_UNCHANGED"),
         PathNormalization::MergeSlashes => (true, true, "KEEP_UNCHANGED"),
         PathNormalization::DecodeAndMergeSlashes => (true, true, "UNESCAPE_AND_FORWARD"),
     };
+    // Only a gateway talks to strangers. A sidecar's neighbours are the mesh and its own application.
+    let client_certificate = match position {
+        Position::Gateway => "SANITIZE_SET",
+        Position::Inbound => "APPEND_FORWARD",
+        Position::Outbound => "SANITIZE",
+    };
     json!({
-        "stat_prefix": listener.name,
+        "stat_prefix": name,
         "server_name": "istio-envoy",
-        "use_remote_address": true,
+        "use_remote_address": position == Position::Gateway,
         "xff_num_trusted_hops": 0,
-        "forward_client_cert_details": "SANITIZE_SET",
+        "forward_client_cert_details": client_certificate,
         "set_current_client_cert_details": {"subject": true, "cert": true, "dns": true, "uri": true},
         "normalize_path": normalize,
         "merge_slashes": merge,

@@ -1,5 +1,7 @@
 //! Which instance takes a request.
 
+mod consistent_hash;
+
 use super::{duration, put};
 use crate::destination::Placed;
 use mesh_policy_istio::destination_rule::{LoadBalancerSettings, SimpleLb};
@@ -18,6 +20,10 @@ pub(crate) fn configure(
         return;
     };
     refuse(settings, at, problems);
+    if let Some(hash) = &settings.consistent_hash {
+        put(cluster, "load_balancing_policy", consistent_hash::policy(hash));
+        return;
+    }
     let (policy, field) = match settings.simple.unwrap_or(SimpleLb::Unspecified) {
         SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest | SimpleLb::Passthrough => {
             ("LEAST_REQUEST", Some("least_request_lb_config"))
@@ -29,6 +35,16 @@ pub(crate) fn configure(
     if let (Some(field), Some(slow_start)) = (field, slow_start(settings)) {
         put(cluster, field, json!({"slow_start_config": slow_start}));
     }
+}
+
+/// Whether an instance is chosen by a key.
+pub(crate) fn key(settings: &LoadBalancerSettings) -> bool {
+    settings.consistent_hash.as_ref().is_some_and(|hash| consistent_hash::key(hash).is_some())
+}
+
+/// Whether a connection goes where its client sent it.
+pub(crate) fn is_passthrough(settings: Option<&Placed<'_, LoadBalancerSettings>>) -> bool {
+    settings.is_some_and(|(settings, _)| settings.simple == Some(SimpleLb::Passthrough))
 }
 
 fn slow_start(settings: &LoadBalancerSettings) -> Option<Value> {
@@ -48,9 +64,6 @@ fn refuse(settings: &LoadBalancerSettings, at: &Path, problems: &mut Problems) {
     let mut unsupported = |field: &str, message: &str| {
         problems.error(at.field(field), ProblemKind::Unsupported, message);
     };
-    if settings.consistent_hash.is_some() {
-        unsupported("consistentHash", "consistent hashing cannot be carried out yet");
-    }
     if settings.simple == Some(SimpleLb::Passthrough) {
         unsupported(
             "simple",

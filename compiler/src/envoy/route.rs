@@ -3,9 +3,12 @@
 //! One route for each forwarding profile that a rule of the listener has, selected by [`control::PROFILE`], and one for all
 //! other rules.
 
+use crate::gateway::redirect::Domains;
+use crate::options::Modules;
 use mesh_policy_core::control;
 use mesh_policy_core::route::{ForwardingProfile, OwnRetries};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// What is retried when a rule has no `retries`: Istio's default, two tries more for failures that cannot have had an
 /// effect upstream.
@@ -14,38 +17,109 @@ const DEFAULT_RETRY_ON: &str = "connect-failure,refused-stream,unavailable,cance
 /// How often Envoy draws again when it meets a host that was already tried.
 const HOST_SELECTION_ATTEMPTS: &str = "5";
 
-pub(crate) fn route_config(gateway_port: u16, profiles: &[&ForwardingProfile]) -> Value {
-    let mut routes = vec![route("default", default_retries())];
-    // The default comes first: most rules need nothing else, and Envoy tries its routes one by one.
-    if let Some(default) = routes.first_mut() {
-        merge(
-            default,
-            json!({"match": {"headers": [{"name": control::PROFILE, "present_match": true, "invert_match": true}]}}),
-        );
-    }
-    for profile in profiles {
-        let mut route = route(profile.name(), profile.retries().map_or_else(default_retries, own_retries));
-        let selector = json!([{"name": control::PROFILE, "string_match": {"exact": profile.name()}}]);
-        merge(&mut route, json!({"match": {"headers": selector}}));
-        let mirrors: Vec<Value> = profile.mirrors().map(mirror).collect();
-        if !mirrors.is_empty() {
-            merge(&mut route, json!({"route": {"request_mirror_policies": mirrors}}));
+/// What a route table is made of.
+pub(crate) struct Routes<'r> {
+    pub name: &'r str,
+    pub profiles: &'r [&'r ForwardingProfile],
+    /// The clusters that choose an instance by a key.
+    pub hashed: &'r BTreeSet<String>,
+    /// Hosts that are sent to https.
+    pub redirected: &'r Domains,
+    pub modules: &'r Modules,
+}
+
+impl Routes<'_> {
+    pub(crate) fn config(&self) -> Value {
+        let mut routes = vec![route("default", default_retries(true))];
+        // The default comes first: most rules need nothing else, and Envoy tries its routes one by one.
+        if let Some(default) = routes.first_mut() {
+            merge(default, without_profile());
         }
-        routes.push(route);
+        if !self.hashed.is_empty() {
+            let mut hashed = route("default-hashed", default_retries(false));
+            merge(&mut hashed, without_profile());
+            let clusters: Vec<String> = self.hashed.iter().map(|name| escape(name)).collect();
+            let names = json!({"name": control::CLUSTER, "string_match": {"safe_regex": {"regex": clusters.join("|")}}});
+            if let Some(headers) = hashed.pointer_mut("/match/headers").and_then(Value::as_array_mut) {
+                headers.push(names);
+            }
+            // The instance that the key points to is tried again, as only it may know what the key stands for.
+            routes.insert(0, hashed);
+        }
+        for profile in self.profiles {
+            let retries = profile.retries().map_or_else(|| default_retries(true), own_retries);
+            let mut route = route(profile.name(), retries);
+            let selector = json!([{"name": control::PROFILE, "string_match": {"exact": profile.name()}}]);
+            merge(&mut route, json!({"match": {"headers": selector}}));
+            let mirrors: Vec<Value> = profile.mirrors().map(mirror).collect();
+            if !mirrors.is_empty() {
+                merge(&mut route, json!({"route": {"request_mirror_policies": mirrors}}));
+            }
+            routes.push(route);
+        }
+        json!({
+            "name": self.name,
+            "validate_clusters": false,
+            "ignore_port_in_host_matching": true,
+            "max_direct_response_body_size_bytes": 1_048_576,
+            "virtual_hosts": self.virtual_hosts(&routes),
+        })
     }
-    json!({
-        "name": format!("http.{gateway_port}"),
-        "validate_clusters": false,
-        "ignore_port_in_host_matching": true,
-        "max_direct_response_body_size_bytes": 1_048_576,
-        "virtual_hosts": [{"name": "*", "domains": ["*"], "routes": routes}],
-    })
+
+    /// Hosts that are sent to https have a virtual host of their own, at which the filters that route are off. With the single
+    /// filters authorization stays; the one module that decides everything is off as a whole, and nothing is forwarded there.
+    fn virtual_hosts(&self, routes: &[Value]) -> Vec<Value> {
+        let Domains { redirected, open } = self.redirected;
+        if redirected.is_empty() {
+            return vec![json!({"name": "*", "domains": ["*"], "routes": routes})];
+        }
+        let names: &[&str] = match self.modules {
+            Modules::Fused(_) => &["mesh_policy"],
+            Modules::Separate { .. } => &["mesh_headers", "mesh_fault", "mesh_router"],
+        };
+        let off: Map<String, Value> = names
+            .iter()
+            .map(|name| {
+                let config = super::typed("envoy.config.route.v3.FilterConfig", json!({"disabled": true}));
+                ((*name).to_owned(), config)
+            })
+            .collect();
+        let mut hosts = vec![json!({
+            "name": "https-redirect",
+            "domains": redirected,
+            "routes": [{
+                "name": "https-redirect",
+                "match": {"prefix": "/"},
+                "redirect": {"https_redirect": true},
+                "typed_per_filter_config": off,
+            }],
+        })];
+        let mut domains: Vec<&str> = open.iter().map(String::as_str).collect();
+        if !redirected.contains("*") && !open.contains("*") {
+            domains.push("*");
+        }
+        if !domains.is_empty() {
+            hosts.push(json!({"name": "*", "domains": domains, "routes": routes}));
+        }
+        hosts
+    }
+}
+
+fn without_profile() -> Value {
+    json!({"match": {"headers": [{"name": control::PROFILE, "present_match": true, "invert_match": true}]}})
+}
+
+/// The name as an expression for itself.
+fn escape(name: &str) -> String {
+    name.chars()
+        .flat_map(|c| (!c.is_ascii_alphanumeric() && c.is_ascii()).then_some('\\').into_iter().chain([c]))
+        .collect()
 }
 
 /// Istio's retries for rules without `retries`.
-fn default_retries() -> Value {
+fn default_retries(avoid_tried_hosts: bool) -> Value {
     let mut policy =
-        own_retries(OwnRetries { avoid_tried_hosts: true, remote_localities: false, backoff_ms: None });
+        own_retries(OwnRetries { avoid_tried_hosts, remote_localities: false, backoff_ms: None });
     merge(&mut policy, json!({"num_retries": 2, "retry_on": DEFAULT_RETRY_ON}));
     policy
 }

@@ -1,9 +1,9 @@
 //! The virtual hosts of a gateway's listener.
 
 use super::Site;
-use super::binding::bound;
+use super::binding::{bound, hosts_for};
 use super::route::{Route, routes};
-use crate::gateway::gateway_name;
+use crate::gateway::{gateway_name, redirect};
 use mesh_policy_core::host_name::{intersection, resolve};
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
@@ -39,6 +39,10 @@ pub(super) fn virtual_hosts(
             }
         }
     }
+    let redirected = redirect::domains(resources, servers, &site.proxy.namespace).redirected;
+    for domain in &redirected {
+        domains.entry(domain.clone()).or_default();
+    }
     if domains.is_empty() {
         return vec![json!({"name": format!("blackhole:{}", site.port), "domains": ["*"]})];
     }
@@ -47,20 +51,11 @@ pub(super) fn virtual_hosts(
         .map(|(domain, routes)| {
             let (last, first): (Vec<_>, Vec<_>) = routes.into_iter().partition(|route| route.catch_all);
             let routes: Vec<Value> = first.into_iter().chain(last).map(|route| route.config).collect();
-            json!({"name": format!("{domain}:{}", site.port), "domains": [domain], "routes": routes})
-        })
-        .collect()
-}
-
-/// The hosts of a server that count for VirtualServices of `namespace`, without their own namespaces.
-fn hosts_for(hosts: &[String], own: &str, namespace: &str) -> Vec<String> {
-    let counts =
-        |wanted: &str| wanted == "*" || if wanted == "." { own == namespace } else { wanted == namespace };
-    hosts
-        .iter()
-        .filter_map(|host| match host.split_once('/') {
-            None => Some(host.clone()),
-            Some((wanted, host)) => counts(wanted).then(|| host.to_owned()),
+            let name = format!("{domain}:{}", site.port);
+            if redirected.contains(&domain) {
+                return json!({"name": name, "domains": [domain], "routes": routes, "require_tls": "ALL"});
+            }
+            json!({"name": name, "domains": [domain], "routes": routes})
         })
         .collect()
 }

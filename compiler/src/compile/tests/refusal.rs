@@ -5,18 +5,8 @@ use super::*;
 #[test]
 fn what_cannot_be_carried_out_is_refused_with_its_place() {
     for (policy, path, message) in [
-        (
-            "{tls: {mode: SIMPLE}}",
-            "tls.mode",
-            "TLS towards a service cannot be carried out yet: the mode SIMPLE",
-        ),
         ("{tunnel: {targetHost: a.b, targetPort: 1}}", "tunnel", "tunnels cannot be carried out yet"),
         ("{proxyProtocol: {}}", "proxyProtocol", "the PROXY protocol cannot be spoken yet"),
-        (
-            "{loadBalancer: {consistentHash: {useSourceIp: true}}}",
-            "loadBalancer.consistentHash",
-            "consistent hashing cannot be carried out yet",
-        ),
         (
             "{loadBalancer: {simple: PASSTHROUGH}}",
             "loadBalancer.simple",
@@ -43,26 +33,17 @@ fn what_cannot_be_carried_out_is_refused_with_its_place() {
 }
 
 #[test]
-fn servers_other_than_plain_http_are_refused() {
-    let https = SHOP.replace(
-        "port: {number: 80, name: http, protocol: HTTP}",
-        "port: {number: 443, name: https, protocol: HTTPS}\n    tls: {mode: SIMPLE, credentialName: shop}",
+fn servers_that_cannot_be_built_are_refused() {
+    let server = |server: &str| SHOP.replace("port: {number: 80, name: http, protocol: HTTP}", server);
+    assert_eq!(
+        refused(&server("port: {number: 80, name: http, protocol: HTTP_PROXY}")),
+        ["shop.yaml:8:36: error[unsupported]: Gateway istio-system/edge: spec.servers[0].port.protocol: \
+          servers of the protocol HTTP_PROXY cannot be carried out yet"]
     );
     assert_eq!(
-        refused(&https),
-        ["shop.yaml:8:38: error[unsupported]: Gateway istio-system/edge: spec.servers[0].port.protocol: \
-          servers of the protocol HTTPS cannot be carried out yet: only plain HTTP, HTTP2, GRPC and GRPC-Web"]
-    );
-    let redirect = SHOP.replace(
-        "name: http, protocol: HTTP}\n---",
-        "name: http, protocol: HTTP}\n    tls: {httpsRedirect: true}\n---",
-    );
-    assert_eq!(
-        refused(&redirect),
-        [
-            "shop.yaml:9:11: error[unsupported]: Gateway istio-system/edge: spec.servers[0].tls.httpsRedirect: \
-          redirects to https cannot be carried out yet"
-        ]
+        refused(&server("port: {number: 443, name: tls, protocol: TLS}\n    tls: {mode: AUTO_PASSTHROUGH}")),
+        ["shop.yaml:9:11: error[unsupported]: Gateway istio-system/edge: spec.servers[0].tls.mode: \
+          AUTO_PASSTHROUGH cannot be carried out: it is for gateways between meshes of several networks"]
     );
 }
 
@@ -128,7 +109,7 @@ fn destinations_must_be_reachable_from_this_proxy() {
         refused(&hidden),
         [
             "shop.yaml:20:21: error[unknown-reference]: VirtualService shop/shop: spec.http[0].route[0].destination.host: \
-          the host `orders.shop.svc.cluster.local` is not exported to the gateway's namespace `istio-system`"
+          the host `orders.shop.svc.cluster.local` is not exported to the proxy's namespace `istio-system`"
         ]
     );
     let ports = SHOP.replace(
@@ -196,7 +177,7 @@ spec: {host: \"*.local\", trafficPolicy: {loadBalancer: {simple: RANDOM}}}
             let subset = if route == 0 { "v1" } else { "v2" };
             format!(
                 "{place}: error[unknown-reference]: VirtualService shop/shop: spec.http[1].route[{route}].destination.subset: \
-                 the DestinationRule that applies in the gateway's namespace `istio-system` does not define the subset `{subset}`"
+                 the DestinationRule that applies in the proxy's namespace `istio-system` does not define the subset `{subset}`"
             )
         })
     );
@@ -209,6 +190,6 @@ fn a_port_that_carries_no_http_is_no_destination() {
     assert_eq!(
         refused(&udp),
         ["shop.yaml:20:7: error[unsupported]: VirtualService shop/shop: spec.http[0].route[0].destination: \
-          the port 8080 of `orders.shop.svc.cluster.local` does not carry HTTP"]
+          the port 8080 of `orders.shop.svc.cluster.local` carries UDP, which no proxy forwards"]
     );
 }

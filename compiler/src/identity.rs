@@ -1,0 +1,101 @@
+//! The mesh's own certificates, where `mesh-policy certs` has put them: `ca.crt` for all, and for each identity
+//! `NAMESPACE/SERVICE-ACCOUNT/tls.crt` and `tls.key`.
+
+use crate::certificate::{self, Chain};
+use crate::options::Options;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The file of the mesh's CA.
+pub const CA: &str = "ca.crt";
+/// The file of a certificate chain, in the folder of its identity.
+pub const CERTIFICATE: &str = "tls.crt";
+/// The file of its key.
+pub const KEY: &str = "tls.key";
+
+/// `spiffe://cluster.local/ns/shop/sa/orders`
+#[must_use]
+pub fn spiffe_id(trust_domain: &str, namespace: &str, service_account: &str) -> String {
+    format!("spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}")
+}
+
+/// The folder of an identity.
+#[must_use]
+pub fn folder(root: &Path, namespace: &str, service_account: &str) -> PathBuf {
+    root.join(namespace).join(service_account)
+}
+
+/// What a proxy of the mesh proves itself with, and whom it believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    pub ca: PathBuf,
+    /// Its own trust domain and the aliases.
+    pub trust_domains: Vec<String>,
+}
+
+impl Identity {
+    /// The identity of a service account; `None` when the options name no folder.
+    ///
+    /// # Errors
+    /// Its files cannot be used.
+    pub(crate) fn load(
+        options: &Options,
+        namespace: &str,
+        service_account: &str,
+    ) -> Result<Option<Self>, String> {
+        let Some(root) = &options.certificates else { return Ok(None) };
+        let folder = folder(root, namespace, service_account);
+        let mut trust_domains = vec![options.trust_domain.clone()];
+        trust_domains.extend(options.trust_domain_aliases.iter().cloned());
+        let identity = Self {
+            certificate: folder.join(CERTIFICATE),
+            key: folder.join(KEY),
+            ca: root.join(CA),
+            trust_domains,
+        };
+        let now = SystemTime::now();
+        Chain::read(&identity.ca, now)?;
+        let chain = Chain::read(&identity.certificate, now)?;
+        let id = spiffe_id(&options.trust_domain, namespace, service_account);
+        if !chain.uris.contains(&id) {
+            return Err(format!(
+                "the certificate `{}` is not for `{id}`, but for `{}`",
+                identity.certificate.display(),
+                chain.uris.join(", ")
+            ));
+        }
+        chain.check_key(&identity.key, &identity.certificate)?;
+        Ok(Some(identity))
+    }
+}
+
+/// The files of a secret, as Kubernetes names its keys: `DIR/NAME/tls.crt`, `tls.key` and `ca.crt`.
+#[derive(Debug)]
+pub(crate) struct Secret {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+    /// In the secret itself, or in the one called `NAME-cacert`.
+    pub ca: PathBuf,
+}
+
+impl Secret {
+    pub(crate) fn named(root: &Path, name: &str) -> Self {
+        let folder = root.join(name);
+        let own = folder.join(CA);
+        let apart = root.join(format!("{name}-cacert")).join(CA);
+        let ca = if !own.is_file() && apart.is_file() { apart } else { own };
+        Self { certificate: folder.join(CERTIFICATE), key: folder.join(KEY), ca }
+    }
+}
+
+/// Checks the file of a CA.
+pub(crate) fn check_ca(file: &Path) -> Result<(), String> {
+    Chain::read(file, SystemTime::now()).map(|_| ())
+}
+
+/// Checks a certificate and its key.
+pub(crate) fn check_pair(certificate: &Path, key: &Path) -> Result<(), String> {
+    certificate::check_pair(certificate, key, SystemTime::now())
+}
