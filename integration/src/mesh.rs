@@ -14,6 +14,7 @@ use crate::{
     config,
     envoy::{Envoy, Options},
     upstream::{Tries, Upstream},
+    wait::PATIENCE,
 };
 
 /// The cluster of version 1, which has two instances.
@@ -65,7 +66,9 @@ impl Mesh {
             cluster(V2, &[v2.address()], protocol),
             cluster("own", &[own.address()], protocol),
         ];
-        let envoy = Envoy::start(&config::bootstrap(listeners, &clusters), &Options::default())?;
+        // Each module takes seconds of computing, and tests beside this one may compute too.
+        let options = Options { ready_within: 4 * PATIENCE, ..Options::default() };
+        let envoy = Envoy::start(&config::bootstrap(listeners, &clusters), &options)?;
         Ok(Self { envoy, v1: [a, b], v2, own })
     }
 

@@ -203,6 +203,9 @@ fn nothing_ticks_when_nothing_waits() {
     }
     let after = idle();
     println!("the worker was woken {before} times a second before, {after} times after");
-    // A tick left behind would come each 5 ms at most.
-    assert!(after <= before + 20, "the worker was woken {before} times a second before, {after} times after");
+    // Envoy by itself wakes it some ten times. A tick left behind by this test comes every 5 ms, by another one sooner.
+    assert!(
+        before.max(after) <= 60,
+        "the worker was woken {before} times a second before, {after} times after"
+    );
 }
