@@ -61,7 +61,8 @@ pub enum Command {
     /// Run an Envoy gateway that obeys the resources
     ///
     /// Compiles the resources, lets Envoy validate the result, starts Envoy in the foreground, prints the URLs it listens on and stops it
-    /// on Ctrl-C or SIGTERM.
+    /// on Ctrl-C or SIGTERM. An edit of the files comes into force when it is saved, without losing a request; one with mistakes is
+    /// reported, and what was in force before stays.
     #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... --gateway <K=V,..> [OPTIONS]")]
     Run(Run),
     /// Become another program that ends with its parent
@@ -207,6 +208,9 @@ pub struct Compile {
     /// The folder with the Wasm modules, as Envoy is to find it [default: $MESH_POLICY_MODULES, then `dist/`]
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
+    /// Write the configuration as files that a running Envoy watches (filesystem xDS)
+    #[arg(long)]
+    pub xds: bool,
     /// The folder to write to; it is created when missing
     #[arg(short, long, value_name = "DIR")]
     pub output: PathBuf,

@@ -5,9 +5,9 @@ use crate::failure::{Failure, USAGE, WARNING};
 use crate::findings::count;
 use crate::resources::{Resources, choice, options};
 use crate::run::locate::{MODULE, modules};
+use crate::run::publish;
 use anstream::{eprintln, stdout};
-use mesh_policy_compiler::{self as compiler, CompiledProxy, Modules, Options};
-use std::fs;
+use mesh_policy_compiler::{self as compiler, CompiledProxy, Modules, Options, xds};
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -32,7 +32,13 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
     let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
     resources.report(&compiled.warnings)?;
-    let file = write(&compiled, &args.output)?;
+    let file = if args.xds {
+        // Envoy watches absolute paths, whatever folder it is started in.
+        let folder = std::path::absolute(&args.output).unwrap_or_else(|_| args.output.clone());
+        publish::write_all(&xds::dynamic(&compiled.bootstrap, &folder), &args.output)?
+    } else {
+        write(&compiled, &args.output)?
+    };
     let mut out = stdout().lock();
     writeln!(out, "wrote {}: {}", file.display(), count(compiled.listeners.len(), "listener"))?;
     for listener in &compiled.listeners {
@@ -91,14 +97,7 @@ pub fn write(compiled: &CompiledProxy, folder: &Path) -> Result<PathBuf, Failure
     let failure = |error: std::io::Error| {
         Failure::with_exit(USAGE, format!("cannot write to `{}`: {error}", folder.display()))
     };
-    fs::create_dir_all(folder).map_err(failure)?;
-    let mut file = tempfile::Builder::new().prefix(".envoy.yaml.").tempfile_in(folder).map_err(failure)?;
-    writeln!(file, "{:#}", compiled.bootstrap).map_err(failure)?;
-    file.as_file().sync_all().map_err(failure)?;
     let path = folder.join(CONFIGURATION);
-    // Temporary files are for their owner alone; Envoy may run as somebody else.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(readable).map_err(failure)?;
-    file.persist(&path).map_err(|error| failure(error.error))?;
+    publish::write(&path, &compiled.bootstrap).map_err(failure)?;
     Ok(path)
 }

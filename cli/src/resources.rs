@@ -14,6 +14,8 @@ use std::path::Path;
 /// The resources, and the text of standard input where findings quote it.
 pub struct Resources {
     pub sources: Sources,
+    /// What came on standard input, which can be read once.
+    standard_input: Vec<u8>,
     /// The lines of the files that findings have quoted so far.
     lines: RefCell<BTreeMap<String, Vec<String>>>,
 }
@@ -41,6 +43,15 @@ impl Resources {
             }
             _ => return Err(Failure::usage("`-f -` is given twice, and there is one standard input")),
         }
+        Self::read(input, standard_input)
+    }
+
+    /// Reads the files anew; standard input is what it was.
+    pub fn again(&self, input: &Input) -> Result<Self, Failure> {
+        Self::read(input, self.standard_input.clone())
+    }
+
+    fn read(input: &Input, standard_input: Vec<u8>) -> Result<Self, Failure> {
         let sources = Sources::load(&input.files, &mut standard_input.as_slice())
             .map_err(|error| Failure::usage(error.to_string()))?;
         // A pipe that broke must not pass for resources without mistakes.
@@ -48,8 +59,9 @@ impl Resources {
             let names: Vec<String> = sources.file_names().map(|name| format!("`{name}`")).collect();
             return Err(Failure::usage(format!("no Istio resources in {}", names.join(", "))));
         }
-        let standard_input = lines(&String::from_utf8_lossy(&standard_input));
-        Ok(Self { sources, lines: RefCell::new(BTreeMap::from([(STDIN.to_owned(), standard_input)])) })
+        let quoted = lines(&String::from_utf8_lossy(&standard_input));
+        let lines = RefCell::new(BTreeMap::from([(STDIN.to_owned(), quoted)]));
+        Ok(Self { sources, standard_input, lines })
     }
 
     /// How many files were read.

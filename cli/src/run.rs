@@ -1,31 +1,42 @@
 //! `mesh-policy run`.
 
 pub mod admin;
+mod follow;
 pub mod locate;
 pub mod process;
+pub mod publish;
 pub mod signals;
 pub mod tether;
+mod watch;
 
 use crate::args::{Engine, Run};
 use crate::compile::{engine, listening, write};
 use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
-use mesh_policy_compiler::{AccessLog, CompiledListener, Modules, Options};
-use process::{Envoy, TICK, exit_code, run_to_end};
-use signals::{Event, Signals};
+use follow::Gateway;
+use mesh_policy_compiler::{AccessLog, CompiledListener, Modules, Options, xds};
+use process::{Envoy, TICK, run_to_end};
+use publish::Publisher;
+use signals::Signals;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use watch::Watch;
 
 /// How long Envoy may take to load a module and open its ports, also on a slow machine.
 const START: Duration = Duration::from_secs(60);
 
+/// How long a request on a listener that was edited may take to end.
+const DRAIN_SECONDS: &str = "30";
+
 /// Runs a gateway until somebody stops it.
 pub fn run(args: &Run) -> Result<(), Failure> {
+    // Before the files are read: an edit in between is then one that came later.
+    let watch = Watch::start(&args.input.files);
     let resources = Resources::load(&args.input, "run")?;
     let choice = choice(&args.proxy, None, "run")?;
     let engine = engine(args.engine, args.modules.as_deref())?;
@@ -66,8 +77,9 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         .prefix("mesh-policy-")
         .tempdir()
         .map_err(|error| Failure::environment(format!("cannot create a temporary folder: {error}")))?;
-    let file = write(&compiled, folder.path())?;
-    validate(&envoy.path, &file)?;
+    validate(&envoy.path, &write(&compiled, folder.path())?)?;
+    let (publisher, file) =
+        Publisher::start(folder.path(), xds::dynamic(&compiled.bootstrap, folder.path()))?;
     let admin_file = folder.path().join("admin-address");
     let mut command = configured(tether::command(&envoy.path), &file, &args.log_level);
     command.arg("--admin-address-path").arg(&admin_file);
@@ -82,22 +94,19 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     };
     // Whoever read this far and left is no reason to stop.
     let _ = announce(&envoy.version, child.id(), admin, &compiled.listeners);
-    loop {
-        match signals.wait() {
-            Event::Stop => {
-                eprintln!("{DIM}stopping Envoy{DIM:#}");
-                child.stop(|| signals.stop_asked());
-                return Ok(());
-            }
-            Event::Child => {
-                if let Some(status) = child.ended() {
-                    return Err(
-                        ended(&mut child, status, "Envoy ended by itself").with_code(exit_code(status))
-                    );
-                }
-            }
-        }
-    }
+    let gateway = Gateway {
+        args,
+        choice: &choice,
+        options: &options,
+        resources,
+        warnings: compiled.warnings,
+        watch,
+        publisher,
+        listeners: compiled.listeners,
+        folder: folder.path(),
+        admin,
+    };
+    gateway.follow(child, &mut signals)
 }
 
 fn configured(mut command: Command, file: &Path, log_level: &str) -> Command {
@@ -105,6 +114,9 @@ fn configured(mut command: Command, file: &Path, log_level: &str) -> Command {
     command.args(["--log-level", log_level, "--log-format", "%l %n: %v"]);
     // Without: a second Envoy on this machine would be taken for a predecessor.
     command.arg("--disable-hot-restart");
+    // After an edit of a listener, connections of before meet the old policy until they end: soon, but not in the middle of a
+    // request that takes its time.
+    command.args(["--drain-strategy", "immediate", "--drain-time-s", DRAIN_SECONDS]);
     command
 }
 
@@ -196,8 +208,26 @@ fn suggested(port: u16) -> u16 {
 
 fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledListener]) -> io::Result<()> {
     let mut out = stdout().lock();
-    let bound = admin::listeners(admin);
     writeln!(out, "{GOOD}ready{GOOD:#}: Envoy {version}, process {id}")?;
+    let example = list_listeners(admin, listeners, &mut out)?;
+    writeln!(out, "  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface")?;
+    match example {
+        Some((url, Some(host))) => writeln!(out, "try it: curl -H 'host: {host}' {url}")?,
+        Some((url, None)) => writeln!(out, "try it: curl {url}")?,
+        None => {}
+    }
+    writeln!(out, "edits of the files come into force as they are saved")?;
+    writeln!(out, "Ctrl-C stops it")?;
+    out.flush()
+}
+
+/// Prints where each listener is reached, and gives an address with a host to try.
+fn list_listeners(
+    admin: SocketAddr,
+    listeners: &[CompiledListener],
+    out: &mut impl Write,
+) -> io::Result<Option<(String, Option<String>)>> {
+    let bound = admin::listeners(admin);
     let mut example = None;
     for listener in listeners {
         // The kernel may have chosen the port.
@@ -221,14 +251,7 @@ fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledList
         let host = listener.hosts.iter().find(|host| !host.starts_with('*'));
         example = example.or_else(|| Some((urls.first()?.clone(), host.cloned())));
     }
-    writeln!(out, "  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface")?;
-    match example {
-        Some((url, Some(host))) => writeln!(out, "try it: curl -H 'host: {host}' {url}")?,
-        Some((url, None)) => writeln!(out, "try it: curl {url}")?,
-        None => {}
-    }
-    writeln!(out, "Ctrl-C stops it")?;
-    out.flush()
+    Ok(example)
 }
 
 #[cfg(test)]

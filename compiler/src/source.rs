@@ -79,16 +79,7 @@ impl Sources {
                 sources.add_bytes(STDIN, bytes);
                 continue;
             }
-            let files = if std::fs::metadata(input).map_err(unreadable)?.is_dir() {
-                let mut files = Vec::new();
-                collect(input, &mut files)?;
-                if files.is_empty() {
-                    return Err(LoadError::EmptyFolder(input.to_owned()));
-                }
-                files
-            } else {
-                vec![input.to_owned()]
-            };
+            let files = files_of(input)?;
             for path in files {
                 let bytes = std::fs::read(&path)
                     .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
@@ -97,6 +88,16 @@ impl Sources {
         }
         sources.report_duplicates();
         Ok(sources)
+    }
+
+    /// The files that [`load`](Self::load) would read, without standard input.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn files<P: AsRef<FilePath>>(inputs: &[P]) -> Result<Vec<PathBuf>, LoadError> {
+        let inputs = inputs.iter().map(AsRef::as_ref).filter(|input| *input != FilePath::new("-"));
+        let files: Vec<Vec<PathBuf>> = inputs.map(files_of).collect::<Result<_, _>>()?;
+        Ok(files.concat())
     }
 
     /// Reads one text.
@@ -250,6 +251,21 @@ impl Sources {
         result.push_str(rest);
         result
     }
+}
+
+/// The file itself, or the files in a folder.
+fn files_of(input: &FilePath) -> Result<Vec<PathBuf>, LoadError> {
+    let metadata = std::fs::metadata(input)
+        .map_err(|source| LoadError::Unreadable { path: input.to_owned(), source })?;
+    if !metadata.is_dir() {
+        return Ok(vec![input.to_owned()]);
+    }
+    let mut files = Vec::new();
+    collect(input, &mut files)?;
+    if files.is_empty() {
+        return Err(LoadError::EmptyFolder(input.to_owned()));
+    }
+    Ok(files)
 }
 
 /// Which document a path leads into.

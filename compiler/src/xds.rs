@@ -129,6 +129,16 @@ pub fn steps(from: &Dynamic, to: &Dynamic) -> Vec<Step> {
     steps
 }
 
+/// `to` with the clusters that only `from` has: requests on their way, delayed or about to be tried again, still need them.
+#[must_use]
+pub fn keeping(from: &Dynamic, to: &Dynamic) -> Dynamic {
+    let mut kept = to.clone();
+    if let (Some(old), Some(new)) = (from.files.get(CLUSTERS), to.files.get(CLUSTERS)) {
+        kept.files.insert(CLUSTERS.to_owned(), both(old, new));
+    }
+    kept
+}
+
 /// The files of `from` that `to` has no use for.
 pub fn unused<'d>(from: &'d Dynamic, to: &'d Dynamic) -> impl Iterator<Item = &'d str> {
     from.files.keys().filter(|name| !to.files.contains_key(*name)).map(String::as_str)

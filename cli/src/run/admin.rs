@@ -1,6 +1,7 @@
 //! Envoy's admin interface: whether it is ready, and where it listens.
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -26,6 +27,24 @@ pub fn listeners(admin: SocketAddr) -> Vec<(String, SocketAddr)> {
     let json: Value = serde_json::from_str(&text).unwrap_or_default();
     let statuses = json.get("listener_statuses").and_then(Value::as_array);
     statuses.into_iter().flatten().filter_map(listener).collect()
+}
+
+/// The statistics whose names match the regular expression, as Envoy prints their values; texts without their quotes.
+pub fn stats(admin: SocketAddr, names: &str) -> Option<BTreeMap<String, String>> {
+    let mut path = "/stats?filter=".to_owned();
+    for byte in names.bytes() {
+        if byte.is_ascii_alphanumeric() || b"._-".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    let text = get(admin, &path)?;
+    let stat = |line: &str| {
+        let (name, value) = line.rsplit_once(": ")?;
+        Some((name.to_owned(), value.trim_matches('"').to_owned()))
+    };
+    Some(text.lines().filter_map(stat).collect())
 }
 
 fn listener(status: &Value) -> Option<(String, SocketAddr)> {

@@ -29,14 +29,11 @@ impl Signals {
         self.0.pending().filter(|signal| *signal != SIGCHLD).count() > 0
     }
 
-    /// Waits for the next event.
-    pub fn wait(&mut self) -> Event {
-        loop {
-            let mut arrived = self.0.wait().peekable();
-            if arrived.peek().is_some() {
-                // Stopping takes care of a child that has ended.
-                return if arrived.any(|signal| signal != SIGCHLD) { Event::Stop } else { Event::Child };
-            }
-        }
+    /// What was announced since the last call.
+    pub fn next(&mut self) -> Option<Event> {
+        let mut arrived = self.0.pending().peekable();
+        arrived.peek()?;
+        // Stopping takes care of a child that has ended.
+        Some(if arrived.any(|signal| signal != SIGCHLD) { Event::Stop } else { Event::Child })
     }
 }

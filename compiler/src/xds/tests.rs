@@ -100,6 +100,15 @@ fn a_cluster_comes_before_the_rule_that_needs_it_and_goes_after_it() {
 }
 
 #[test]
+fn clusters_can_be_kept_for_requests_on_their_way() {
+    let from = generation(&[GATEWAY, SECOND_SERVICE, &route("b", "")]);
+    let to = generation(&[GATEWAY, &route("a", "")]);
+    let kept = keeping(&from, &to);
+    assert_eq!(written(&steps(&from, &kept)), [["filter"]]);
+    assert_eq!(written(&steps(&kept, &to)), [["clusters"]]);
+}
+
+#[test]
 fn a_rule_finds_its_route_whichever_of_both_tables_it_is_from() {
     let from = generation(&[GATEWAY, &route("a", "    retries: {attempts: 1, backoff: 10ms}\n")]);
     let to = generation(&[GATEWAY, &route("a", "    retries: {attempts: 1, backoff: 20ms}\n")]);

@@ -1,0 +1,137 @@
+//! The running gateway follows its files.
+
+use super::process::{Envoy, exit_code};
+use super::publish::{Publisher, Refused};
+use super::signals::{Event, Signals};
+use super::watch::{Edit, Watch};
+use super::{claim, list_listeners};
+use crate::args::Run;
+use crate::failure::{DIM, ERROR, Failure, GOOD};
+use crate::resources::Resources;
+use anstream::{eprintln, stdout};
+use mesh_policy_compiler::{CompiledListener, Finding, Options, ProxyChoice, xds};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread;
+
+/// A gateway in operation.
+pub struct Gateway<'a> {
+    pub args: &'a Run,
+    pub choice: &'a ProxyChoice,
+    pub options: &'a Options,
+    /// What is in force, as it was read.
+    pub resources: Resources,
+    /// What was said about it.
+    pub warnings: Vec<Finding>,
+    pub watch: Watch,
+    pub publisher: Publisher,
+    /// The listeners in force.
+    pub listeners: Vec<CompiledListener>,
+    /// The folder that Envoy watches.
+    pub folder: &'a Path,
+    pub admin: SocketAddr,
+}
+
+impl Gateway<'_> {
+    /// Obeys every edit until somebody stops the run or Envoy ends.
+    pub fn follow(mut self, mut child: Envoy, signals: &mut Signals) -> Result<(), Failure> {
+        loop {
+            match signals.next() {
+                Some(Event::Stop) => {
+                    eprintln!("{DIM}stopping Envoy{DIM:#}");
+                    child.stop(|| signals.stop_asked());
+                    return Ok(());
+                }
+                Some(Event::Child) => {
+                    if let Some(status) = child.ended() {
+                        let failure = super::ended(&mut child, status, "Envoy ended by itself");
+                        return Err(failure.with_code(exit_code(status)));
+                    }
+                }
+                None => {}
+            }
+            if self.watch.is_due() {
+                let (input, resources) = (&self.args.input, &self.resources);
+                if let Some((read, edit)) = self.watch.read(|| resources.again(input)) {
+                    let applied = read.and_then(|resources| self.apply(resources, &edit, &mut child));
+                    if let Err(failure) = applied {
+                        failure.report();
+                        eprintln!(
+                            "{ERROR}not applied{ERROR:#}: {}; what was in force before stays",
+                            names(&edit)
+                        );
+                    }
+                }
+            }
+            // A cluster too many does no harm; the next edit removes it.
+            let _ = self.publisher.tidy(self.admin, &mut || child.ended().is_some());
+            thread::sleep(self.watch.pause());
+        }
+    }
+
+    fn apply(&mut self, resources: Resources, edit: &Edit, child: &mut Envoy) -> Result<(), Failure> {
+        let compiled = mesh_policy_compiler::compile(&resources.sources, self.choice, self.options)
+            .map_err(|refusal| resources.refuse(&refusal))?;
+        // What was said already and still holds is not said again.
+        if compiled.warnings != self.warnings {
+            resources.report(&compiled.warnings)?;
+        }
+        let next = xds::dynamic(&compiled.bootstrap, self.folder);
+        if !self.publisher.can_become(&next) {
+            return Err(Failure::environment("this edit changes what Envoy is started with")
+                .help("end this run and start it anew"));
+        }
+        for listener in &compiled.listeners {
+            let bound =
+                |other: &CompiledListener| (&other.address, other.port) == (&listener.address, listener.port);
+            if !self.listeners.iter().any(bound) {
+                claim(listener)?;
+            }
+        }
+        let published = self.publisher.publish(next, self.admin, &mut || child.ended().is_some());
+        let changed = match published {
+            Ok(changed) => changed,
+            // The end of Envoy is what the caller reports.
+            Err(Refused::Interrupted) => return Ok(()),
+            Err(Refused::Failed(why)) => return Err(Failure::environment(why)),
+            Err(Refused::Envoy(file)) => {
+                return Err(Failure::environment(format!("Envoy refuses `{file}`")).help(
+                    "its own words stand above; `mesh-policy compile --xds` writes the file, to look at it",
+                ));
+            }
+        };
+        self.resources = resources;
+        self.warnings = compiled.warnings;
+        let listeners_changed = self.listeners != compiled.listeners;
+        self.listeners = compiled.listeners;
+        // Whoever read no further is no reason to stop.
+        let _ = self.announce(edit, changed, listeners_changed);
+        Ok(())
+    }
+
+    fn announce(&self, edit: &Edit, changed: bool, listeners_changed: bool) -> std::io::Result<()> {
+        let mut out = stdout().lock();
+        if !changed {
+            return writeln!(out, "{DIM}unchanged{DIM:#}: {}: the same for this proxy", names(edit));
+        }
+        let millis = edit.since.elapsed().as_millis();
+        writeln!(out, "{GOOD}in force{GOOD:#}: {}, after {millis} ms", names(edit))?;
+        if listeners_changed {
+            list_listeners(self.admin, &self.listeners, &mut out)?;
+        }
+        out.flush()
+    }
+}
+
+/// At most three names.
+fn names(edit: &Edit) -> String {
+    const SHOWN: usize = 3;
+    let mut text: Vec<String> =
+        edit.files.iter().take(SHOWN).map(|file| format!("`{}`", file.display())).collect();
+    match edit.files.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => text.push(format!("{more} more")),
+        _ => {}
+    }
+    if text.is_empty() { "the edit".to_owned() } else { text.join(", ") }
+}

@@ -1,0 +1,412 @@
+//! Edits of the files under a running gateway: they come into force soon, whole, and without losing a request.
+//!
+//! `LIVE_EDITS_SECONDS=30` makes the load last as long (default: 6).
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use mesh_policy_integration::{
+    Context, Result,
+    client::{Client, Request},
+    demo::command,
+    envoy::{self, Admin},
+    modules::Module,
+    ports,
+    process::Process,
+    upstream::Upstream,
+    wait,
+};
+use tempfile::TempDir;
+
+const HOST: &str = "shop.example.com";
+
+const GATEWAY: &str = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example.com]}
+";
+
+/// `mesh-policy run` over a folder of its own.
+struct Gateway {
+    process: Process,
+    admin: Admin,
+    address: SocketAddr,
+    upstreams: [Upstream; 2],
+    folder: TempDir,
+}
+
+impl Gateway {
+    fn start() -> Result<Self> {
+        let folder = tempfile::tempdir().context("a folder")?;
+        let upstreams = [Upstream::start("v1")?, Upstream::start("v2")?];
+        let (port, admin) = (ports::free()?, ports::free()?);
+        let mut run = Command::new(command::find()?);
+        let mesh = folder.path().join("mesh");
+        fs::create_dir(&mesh).context("a folder")?;
+        fs::write(mesh.join("gateway.yaml"), GATEWAY).context("the gateway")?;
+        fs::write(mesh.join("services.yaml"), services(&upstreams, &["v1", "v2"])).context("the services")?;
+        fs::write(mesh.join("shop.yaml"), rule("v1", "")).context("the rule")?;
+        run.current_dir(folder.path()).args(["run", "-f", "mesh", "--gateway", "istio=ingressgateway"]);
+        run.args(["--listen-address", "127.0.0.1", "--concurrency", "2"]);
+        run.args(["--map-port", &format!("80={port}"), "--admin-port", &admin.to_string()]);
+        run.arg("--envoy").arg(envoy::find()?);
+        let modules = folder.path().join("modules");
+        fs::create_dir(&modules).context("a folder")?;
+        let module = Module::Policy;
+        fs::copy(module.path()?, modules.join(module.file_name())).context("a copy of the module")?;
+        run.arg("--modules").arg(modules);
+        let mut process = Process::start("mesh-policy run", &mut run, &folder.path().join("run.log"))?;
+        process.wait_for_log("Ctrl-C stops it")?;
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Ok(Self { process, admin: Admin::new(loopback(admin)), address: loopback(port), upstreams, folder })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("mesh").join(name)
+    }
+
+    /// Saves as editors do: beside it, then in its place.
+    fn save(&self, name: &str, text: &str) -> Instant {
+        save(&self.file(name), text)
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    fn ask(&self, path: &str) -> (u16, String) {
+        let response = self.client().send(&Request::get(path).host(HOST)).unwrap();
+        (response.status, response.echo().map(|echo| echo.instance).unwrap_or_default())
+    }
+
+    /// How often the log says this.
+    fn said(&self, words: &str) -> usize {
+        self.process.log().matches(words).count()
+    }
+
+    fn wait_until_said(&self, words: &str, times: usize) {
+        let said = wait::until_true(words, || self.said(words) >= times);
+        said.unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
+    }
+}
+
+fn save(file: &Path, text: &str) -> Instant {
+    let beside = file.with_extension("saving");
+    fs::write(&beside, text).unwrap();
+    fs::rename(&beside, file).unwrap();
+    Instant::now()
+}
+
+/// The service `shop`, and its subsets.
+fn services(upstreams: &[Upstream; 2], subsets: &[&str]) -> String {
+    let [v1, v2] = upstreams;
+    let subsets: String =
+        subsets.iter().map(|name| format!("  - {{name: {name}, labels: {{version: {name}}}}}\n")).collect();
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop}}
+spec:
+  hosts: [shop.default.svc.cluster.local]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints:
+  - {{address: 127.0.0.1, ports: {{http: {}}}, labels: {{version: v1}}}}
+  - {{address: 127.0.0.1, ports: {{http: {}}}, labels: {{version: v2}}}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop}}
+spec:
+  host: shop
+  subsets:
+{subsets}",
+        v1.address().port(),
+        v2.address().port(),
+    )
+}
+
+/// Everything goes to this subset, which the response says, too.
+fn rule(subset: &str, more: &str) -> String {
+    format!(
+        "apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop}}
+spec:
+  hosts: [{HOST}]
+  gateways: [edge]
+  http:
+  - route: [{{destination: {{host: shop, subset: {subset}}}}}]
+    headers: {{response: {{set: {{x-policy: {subset}}}}}}}
+{more}"
+    )
+}
+
+/// Denies paths below `/private-N`.
+fn policy(number: usize) -> String {
+    format!(
+        "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: private, namespace: istio-system}}
+spec:
+  selector: {{matchLabels: {{istio: ingressgateway}}}}
+  action: DENY
+  rules: [{{to: [{{operation: {{paths: [/private-{number}/*]}}}}]}}]
+"
+    )
+}
+
+/// What became of the requests of a load.
+#[derive(Debug, Default)]
+struct Outcome {
+    sent: AtomicUsize,
+    lost: Mutex<Vec<String>>,
+    /// How many, by what was answered.
+    answers: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Outcome {
+    /// Sends until told to stop: half of the connections are kept, half are new for each request.
+    fn load(&self, address: SocketAddr, kept: bool, stop: &AtomicBool) {
+        let client = Client::new(address);
+        while !stop.load(Ordering::Relaxed) {
+            let sent = self.sent.fetch_add(1, Ordering::Relaxed);
+            let mut request = Request::get(format!("/{sent}")).host(HOST);
+            if !kept {
+                request = request.header("connection", "close");
+            }
+            let answered = client.send(&request).map_err(|error| error.to_string()).and_then(|response| {
+                let policy = response.header("x-policy").unwrap_or_default();
+                let instance = response.echo().map(|echo| echo.instance).unwrap_or_default();
+                // The rule and the destination are of one generation.
+                if response.status == 200 && instance == policy {
+                    Ok(policy)
+                } else {
+                    Err(format!("{} by `{instance}`, policy `{policy}`", response.status))
+                }
+            });
+            match answered {
+                Ok(policy) => *lock(&self.answers).entry(policy).or_default() += 1,
+                Err(error) => lock(&self.lost).push(error),
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `edit` every 200 ms under load, and gives the outcome and the number of edits.
+fn under_load(gateway: &Gateway, mut edit: impl FnMut(usize)) -> (Outcome, usize) {
+    let seconds = std::env::var("LIVE_EDITS_SECONDS").map_or(6, |text| text.parse().unwrap());
+    let (outcome, stop) = (Outcome::default(), AtomicBool::new(false));
+    let edits = thread::scope(|scope| {
+        for kept in [true, false, true, false] {
+            let (outcome, stop) = (&outcome, &stop);
+            scope.spawn(move || outcome.load(gateway.address, kept, stop));
+        }
+        let begun = Instant::now();
+        let mut edits = 0_u32;
+        while begun.elapsed() < Duration::from_secs(seconds) {
+            edit(edits as usize);
+            edits += 1;
+            thread::sleep(
+                (begun + Duration::from_millis(200) * edits).saturating_duration_since(Instant::now()),
+            );
+        }
+        stop.store(true, Ordering::Relaxed);
+        edits as usize
+    });
+    (outcome, edits)
+}
+
+fn judge(gateway: &Gateway, what: &str, (outcome, edits): (Outcome, usize)) {
+    let (lost, answers) = (lock(&outcome.lost), lock(&outcome.answers));
+    let sent = outcome.sent.load(Ordering::Relaxed);
+    println!(
+        "{what}: {edits} edits, {} in force, {sent} requests sent, {} lost, answered {answers:?}",
+        gateway.said("in force: "),
+        lost.len()
+    );
+    assert!(lost.is_empty(), "{:?}\n{}", lost.iter().take(5).collect::<Vec<_>>(), gateway.process.log());
+    assert!(sent > 500, "too little load to show anything: {sent}");
+    assert!(answers.len() == 2 && answers.values().all(|count| *count > 50), "{answers:?}");
+    assert!(gateway.said("in force: ") > edits / 4, "{}", gateway.process.log());
+    assert_eq!(gateway.said("not applied"), 0, "{}", gateway.process.log());
+}
+
+#[test]
+fn edits_of_policy_lose_no_request_and_drain_no_listener() {
+    let gateway = Gateway::start().unwrap();
+    let judged = under_load(&gateway, |edit| {
+        gateway.save("policy.yaml", &policy(edit));
+        gateway.save("shop.yaml", &rule(["v2", "v1"][edit % 2], ""));
+    });
+    judge(&gateway, "policy", judged);
+    let stats = gateway.admin.stats("^listener_manager\\.(lds\\.update_success|listener_.*)$").unwrap();
+    assert_eq!(
+        (stats["listener_manager.lds.update_success"], stats["listener_manager.listener_modified"]),
+        (1, 0)
+    );
+    let draining = gateway.admin.stat("listener_manager.total_filter_chains_draining").unwrap();
+    assert_eq!(draining, 0);
+}
+
+/// Each edit removes the subset, and with it the cluster and the route's profile, that the edit before has added.
+#[test]
+fn edits_of_clusters_and_routes_lose_no_request() {
+    let gateway = Gateway::start().unwrap();
+    let judged = under_load(&gateway, |edit| {
+        let (own, backoff) = ([["v2"], ["v1"]][edit % 2], 10 + edit % 2);
+        let more = format!("    retries: {{attempts: 2, backoff: {backoff}ms}}\n");
+        // Both files, or the rule would name a subset that is not there.
+        let both = format!("{}---\n{}", services(&gateway.upstreams, &own), rule(own[0], &more));
+        _ = fs::remove_file(gateway.file("shop.yaml"));
+        gateway.save("services.yaml", &both);
+    });
+    judge(&gateway, "clusters", judged);
+}
+
+#[test]
+fn edits_of_listeners_lose_no_request() {
+    let gateway = Gateway::start().unwrap();
+    let judged = under_load(&gateway, |edit| {
+        // The filter that answers gRPC-Web is in the chain only with the protocol.
+        let protocol = ["GRPC-WEB", "HTTP"][edit % 2];
+        gateway.save("gateway.yaml", &GATEWAY.replace("protocol: HTTP", &format!("protocol: {protocol}")));
+        gateway.save("shop.yaml", &rule(["v2", "v1"][edit % 2], ""));
+    });
+    judge(&gateway, "listeners", judged);
+    assert!(gateway.admin.stat("listener_manager.lds.update_success").unwrap() > 5);
+}
+
+#[test]
+fn an_edit_is_in_force_within_a_second_of_saving() {
+    let gateway = Gateway::start().unwrap();
+    let client = gateway.client();
+    let mut took: Vec<Duration> = (0..50)
+        .map(|edit| {
+            let wanted = ["v2", "v1"][edit % 2];
+            let saved = gateway.save("shop.yaml", &rule(wanted, ""));
+            wait::until_true("the new policy", || {
+                let response = client.send(&Request::get("/").host(HOST)).unwrap();
+                assert_eq!(response.status, 200);
+                response.header("x-policy").as_deref() == Some(wanted)
+            })
+            .unwrap();
+            saved.elapsed()
+        })
+        .collect();
+    took.sort();
+    let (median, longest) = (took[took.len() / 2], took[took.len() - 1]);
+    println!("from save to force, {} edits: median {median:?}, longest {longest:?}", took.len());
+    assert!(median < Duration::from_secs(1), "{took:?}");
+    // A machine that is busy with other tests may stall for a moment.
+    assert!(longest < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn an_invalid_edit_is_reported_with_its_place_and_the_old_policy_stays() {
+    let gateway = Gateway::start().unwrap();
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+    gateway.save("shop.yaml", &rule("v2", "    timeout: -1s\n"));
+    gateway.wait_until_said("not applied: `mesh/shop.yaml`; what was in force before stays", 1);
+    let place =
+        "mesh/shop.yaml:10:5: error[invalid-value]: VirtualService default/shop: spec.http[0].timeout: ";
+    assert_eq!(gateway.said(place), 1, "{}", gateway.process.log());
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+
+    gateway.save("shop.yaml", "kind: {");
+    gateway.wait_until_said("not applied", 2);
+    assert_eq!(gateway.said("mesh/shop.yaml:2:1: error[syntax]: "), 1, "{}", gateway.process.log());
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+
+    // One bad file keeps out the good one that was saved with it.
+    gateway.save("policy.yaml", &policy(1).replace("DENY", "DENIED"));
+    gateway.save("shop.yaml", &rule("v2", ""));
+    gateway.wait_until_said("not applied", 3);
+    assert_eq!(gateway.ask("/private-1/a"), (200, "v1".to_owned()));
+
+    gateway.save("policy.yaml", &policy(1));
+    gateway.wait_until_said("in force: ", 1);
+    assert_eq!(gateway.ask("/"), (200, "v2".to_owned()));
+    assert_eq!(gateway.ask("/private-1/a").0, 403);
+}
+
+#[test]
+fn a_port_that_is_taken_keeps_the_whole_edit_out() {
+    let gateway = Gateway::start().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let second = format!("  - {{port: {{number: {port}, name: second, protocol: HTTP}}, hosts: [{HOST}]}}\n");
+    gateway.save("shop.yaml", &rule("v2", ""));
+    gateway.save("gateway.yaml", &format!("{GATEWAY}{second}"));
+    gateway.wait_until_said("not applied", 1);
+    let words = format!("error: port {port} on 127.0.0.1 is taken by another program");
+    assert_eq!(gateway.said(&words), 1, "{}", gateway.process.log());
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+    drop(taken);
+    gateway.save("gateway.yaml", &format!("{GATEWAY}{second}"));
+    gateway.wait_until_said("in force: ", 1);
+    let second = Client::new(SocketAddr::from(([127, 0, 0, 1], port)));
+    assert_eq!(second.send(&Request::get("/").host(HOST)).unwrap().status, 200);
+    assert_eq!(gateway.ask("/"), (200, "v2".to_owned()));
+}
+
+/// Envoy reads the module anew for each plugin configuration.
+#[test]
+fn what_envoy_refuses_is_undone_and_the_old_policy_stays() {
+    let gateway = Gateway::start().unwrap();
+    let clusters = || gateway.admin.stat("cluster_manager.active_clusters").unwrap();
+    let before = clusters();
+    let module = gateway.folder.path().join("modules").join(Module::Policy.file_name());
+    fs::rename(&module, module.with_extension("away")).unwrap();
+    fs::write(&module, b"\0asm, or so it says").unwrap();
+    gateway.save(
+        "services.yaml",
+        &services(&gateway.upstreams, &["v1", "v2", "v3"]).replace("version: v3", "version: v2"),
+    );
+    gateway.save("shop.yaml", &rule("v3", ""));
+    gateway.wait_until_said("not applied", 1);
+    assert_eq!(gateway.said("error: Envoy refuses `filters/mesh_policy."), 1, "{}", gateway.process.log());
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+    fs::rename(module.with_extension("away"), &module).unwrap();
+    gateway.save("shop.yaml", &rule("v2", ""));
+    gateway.wait_until_said("in force: ", 1);
+    assert_eq!(gateway.ask("/"), (200, "v2".to_owned()));
+    assert_eq!(clusters(), before + 1);
+}
+
+/// A folder is copied file by file: what names services that are not there yet must not come into force without them.
+#[test]
+fn a_folder_that_is_half_written_is_not_half_applied() {
+    let gateway = Gateway::start().unwrap();
+    let rule = rule("v3", "");
+    gateway.save("shop.yaml", &rule);
+    gateway.wait_until_said("not applied", 1);
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+    let services = services(&gateway.upstreams, &["v1", "v3"]).replace("version: v3", "version: v2");
+    // Half of the file, then all of it.
+    fs::write(gateway.file("services.yaml"), services.split_at(services.len() / 2).0).unwrap();
+    gateway.wait_until_said("not applied", 2);
+    assert_eq!(gateway.ask("/"), (200, "v1".to_owned()));
+    fs::write(gateway.file("services.yaml"), services).unwrap();
+    gateway.wait_until_said("in force: ", 1);
+    assert_eq!(gateway.ask("/"), (200, "v2".to_owned()));
+}
