@@ -13,6 +13,7 @@ use rcgen::SanType;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 /// What a group brings into Envoy's configuration.
 pub(super) struct Parts {
@@ -96,7 +97,9 @@ impl Proxy {
         let clusters: Vec<Value> = clusters.into_values().collect();
         let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
         config::merge(&mut bootstrap, &resources);
-        let envoy = Envoy::start(&bootstrap, &envoy::Options::default())?;
+        // Compiling the modules takes long where many Envoys do so at once.
+        let options = envoy::Options { ready_within: Duration::from_secs(180), ..envoy::Options::default() };
+        let envoy = Envoy::start(&bootstrap, &options)?;
         let addresses = envoy.admin().listeners()?;
         Ok(Self { authority, addresses, clients: BTreeMap::new(), _envoy: envoy })
     }
@@ -200,6 +203,13 @@ fn encrypted(listener: &Value, transport: &Value) -> Option<Value> {
     let mut listener = listener.clone();
     let name = encrypted_name(listener.get("name")?.as_str()?);
     config::merge(&mut listener, &json!({ "name": name }));
+    // Without it Envoy does not learn which name the client asks for.
+    listener.pointer_mut("/listener_filters")?.as_array_mut()?.push(json!({
+        "name": "envoy.filters.listener.tls_inspector",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
+        },
+    }));
     let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
     chain.insert("transport_socket".to_owned(), transport.clone());
     Some(listener)

@@ -12,13 +12,19 @@ macro_rules! files {
 }
 
 files!(
+    "authorization/addresses",
+    "authorization/conditions",
+    "authorization/decisions",
     "authorization/deny-all",
     "authorization/evaluation",
     "authorization/guide",
     "authorization/hostile",
+    "authorization/identities",
+    "authorization/operations",
     "routing/actions",
     "routing/conditions",
     "routing/cors",
+    "routing/delegates",
     "routing/faults",
     "routing/forwarding",
     "routing/grpc",
@@ -27,9 +33,11 @@ files!(
     "routing/match",
     "routing/operators",
     "routing/order",
+    "routing/paths",
     "routing/redirects",
     "routing/regex",
     "routing/rewrites",
+    "routing/sidecar",
     "routing/uri",
     "routing/virtual-hosts",
 );
