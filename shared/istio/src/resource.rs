@@ -225,6 +225,9 @@ pub(crate) fn read_items(items: Option<&Node>, cx: &mut Context) -> Vec<Resource
     })
 }
 
+/// The annotation that has a policy decide for the statistics only.
+const DRY_RUN: &str = "istio.io/dry-run";
+
 fn read_resource(node: &Node, cx: &mut Context) -> Option<Resource> {
     const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
     let path = cx.path().clone();
@@ -254,6 +257,16 @@ fn read_resource(node: &Node, cx: &mut Context) -> Option<Resource> {
             cx.in_field("name", |cx| {
                 cx.error(ProblemKind::Missing, "missing: every resource has a name").kind
             });
+        });
+    }
+    let is_ours = READ_KINDS.iter().any(|(name, _)| *name == kind);
+    if is_ours && kind != "AuthorizationPolicy" && metadata.annotations.contains_key(DRY_RUN) {
+        let in_annotation = |cx: &mut Context| {
+            let message = format!("expected a dry run of an AuthorizationPolicy only, found one of a {kind}");
+            cx.error(ProblemKind::Conflict, message);
+        };
+        cx.in_field("metadata", |cx| {
+            cx.in_field("annotations", |cx| cx.in_field(DRY_RUN, in_annotation));
         });
     }
     let empty = Node::new(Value::Object(Vec::new()));
