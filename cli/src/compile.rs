@@ -1,6 +1,6 @@
 //! `mesh-policy compile`.
 
-use crate::args::{Compile, Engine, Listening};
+use crate::args::{Compile, Credentials, Engine, Listening};
 use crate::failure::{Failure, USAGE, WARNING};
 use crate::findings::count;
 use crate::resources::{Resources, choice, options};
