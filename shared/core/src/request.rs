@@ -77,7 +77,12 @@ impl<'r> RequestView<'r> {
         self.headers
     }
 
-    /// The value of a header, by lower-case name; several lines are joined with `,` as Envoy joins them before it matches.
+    /// The lines of a header, by lower-case name: see [`HeaderMap::lines`].
+    pub fn header_lines<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + 'n {
+        self.headers.lines(name)
+    }
+
+    /// The value of a header, by lower-case name, several lines joined with `,`: to show it, not to match it.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'r, [u8]>> {
         self.headers.get(name)

@@ -76,7 +76,7 @@ impl Matcher {
                 Some(path) => any(values, |value| value.matches(path)),
             },
             Self::Header(name, values) => {
-                Some(any_value(values, request.header(name).as_deref(), Case::Sensitive))
+                Some(request.header_lines(name).any(|line| any_value(values, Some(line), Case::Sensitive)))
             }
             Self::Sni(values) => {
                 let name = request.attribute(Attribute::RequestedServerName).filter(|name| !name.is_empty());

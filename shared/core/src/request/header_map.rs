@@ -71,11 +71,18 @@ impl<'b> HeaderMap<'b> {
         self.pairs.iter().find(|(key, _)| *key == name.as_bytes()).map(|(_, value)| *value)
     }
 
-    /// The value of a header, by lower-case name: all lines joined with `,`, the form in which Envoy matches them. One line
-    /// alone would let a second one slip past an exact rule.
+    /// The lines of a header, by lower-case name, in order.
+    ///
+    /// Rules hold against each of them by itself, as Envoy's do (routes since 1.39, RBAC since 1.38): joined, a second
+    /// line would hide the first from an exact rule, and the first alone would let the second pass.
+    pub fn lines<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + 'n {
+        self.pairs.iter().filter(move |(key, _)| *key == name.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The value of a header, by lower-case name: all lines joined with `,`, as `%REQ(NAME)%` and reports show it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Cow<'b, [u8]>> {
-        let mut lines = self.pairs.iter().filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| *value);
+        let mut lines = self.lines(name);
         let first = lines.next()?;
         let Some(second) = lines.next() else { return Some(Cow::Borrowed(first)) };
         let mut joined = [first, second].join(b",".as_slice());

@@ -49,17 +49,23 @@ impl Condition {
         match self {
             // Most rules end here, and a path is there in place: it is not worth a detour over `found`.
             Self::Uri(matcher) => request.path().is_some_and(|path| matcher.matches(path)),
-            // Envoy takes an absent header for an empty one when it inverts a match on a value.
-            Self::WithoutHeader(Named { matcher: StringMatcher::Present, .. }) => {
-                self.found(request).is_none()
+            Self::WithoutHeader(Named { matcher: StringMatcher::Present, name, .. }) => {
+                request.header_lines(name).next().is_none()
             }
-            Self::WithoutHeader(Named { matcher, .. }) => {
-                !matcher.matches(self.found(request).as_deref().unwrap_or_default())
+            Self::WithoutHeader(Named { matcher, name, .. }) => {
+                let mut lines = request.header_lines(name).peekable();
+                // Envoy takes an absent header for an empty one when it inverts a match on a value.
+                match lines.peek() {
+                    None => !matcher.matches(b""),
+                    Some(_) => !lines.any(|line| matcher.matches(line)),
+                }
+            }
+            Self::Header(Named { matcher, name, .. }) => {
+                request.header_lines(name).any(|line| matcher.matches(line))
             }
             Self::Method(matcher)
             | Self::Authority(matcher)
             | Self::Scheme(matcher)
-            | Self::Header(Named { matcher, .. })
             | Self::QueryParam(Named { matcher, .. }) => {
                 self.found(request).is_some_and(|value| matcher.matches(&value))
             }

@@ -2,7 +2,7 @@
 //!
 //! The two dialects share most of their syntax and differ where it hurts: in RE2 `\d`, `\w`, `\s` and `\b` know ASCII only,
 //! brackets do not nest, `{` is a character unless a repetition follows, and repetitions do not stack. A pattern is read by
-//! RE2's rules and written anew; what has no counterpart is refused and never guessed.
+//! RE2's rules and written anew; values and patterns are bytes, as they are to Envoy; what has no counterpart is refused and never guessed.
 
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
@@ -87,11 +87,17 @@ fn checked(pattern: &str) -> Result<String, String> {
             pattern.len()
         ));
     }
-    let translated = translate::translate(pattern)
+    let translated = translate::translate(&latin1(pattern))
         .map_err(|reason| format!("`{pattern}` is not a regular expression: {reason}"))?;
     regex_syntax_check(&translated)
         .map_err(|reason| format!("`{pattern}` is not a regular expression: {reason}"))?;
     Ok(translated)
+}
+
+/// The pattern with each of its bytes as one character: Envoy's RE2 knows no characters of several bytes, neither in a
+/// pattern nor in a value.
+fn latin1(pattern: &str) -> String {
+    pattern.bytes().map(char::from).collect()
 }
 
 fn regex_syntax_check(translated: &str) -> Result<(), String> {
@@ -99,7 +105,7 @@ fn regex_syntax_check(translated: &str) -> Result<(), String> {
 }
 
 fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
+    RegexBuilder::new(pattern).unicode(false).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
         // The text of a syntax error shows the pattern over several lines; its last line says what is wrong.
         error => {

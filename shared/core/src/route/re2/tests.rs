@@ -19,7 +19,7 @@ fn the_whole_value_must_match() {
 fn perl_classes_know_ascii_only() {
     assert!(matches(r"\d+", b"123"));
     assert!(!matches(r"\d", "٣".as_bytes()));
-    assert!(matches(r"\D", "٣".as_bytes()));
+    assert!(matches(r"\D{2}", "٣".as_bytes()));
     assert!(!matches(r"\w", "é".as_bytes()));
     assert!(!matches(r"(?i)\w", "\u{17f}".as_bytes()));
     assert!(matches(r"[\w-]+", b"a-b_9"));
@@ -76,10 +76,14 @@ fn what_only_re2_writes_is_translated() {
 }
 
 #[test]
-fn bytes_that_are_no_text_match_nothing_but_themselves() {
-    assert!(!matches("a.", b"a\xff"));
-    assert!(matches(".*", b"abc"));
-    assert!(!matches(".*", b"\xff"));
+fn values_and_patterns_are_bytes() {
+    assert!(matches("a.", b"a\xff"));
+    assert!(matches(".*", b"\xff"));
+    assert!(matches("...", "€".as_bytes()));
+    assert!(!matches(".", "€".as_bytes()));
+    assert!(matches("(?i)stra\u{df}e", "STRA\u{df}E".as_bytes()));
+    assert!(matches("[\u{e9}]{2}", "\u{e9}".as_bytes()));
+    assert!(matches(r"\xff", b"\xff"));
 }
 
 #[test]

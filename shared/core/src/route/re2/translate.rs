@@ -54,6 +54,11 @@ impl<'p> Reader<'p> {
 
 /// Writes `c` so that it stands for itself, inside and outside brackets.
 pub(super) fn push_literal(out: &mut String, c: char) {
+    if !c.is_ascii() {
+        // A byte: a pattern is read byte by byte, see `latin1`.
+        out.push_str(&format!("\\x{:02X}", u32::from(c)));
+        return;
+    }
     // Escaped angle brackets are word boundaries to the `regex` crate.
     if c.is_ascii_punctuation() && !matches!(c, '<' | '>') {
         out.push('\\');
@@ -81,7 +86,7 @@ pub(super) fn escaped_char(c: char, reader: &mut Reader<'_>) -> Result<char, Str
                 reader.next();
                 code = code * 8 + digit;
             }
-            char::from_u32(code).ok_or_else(|| bad("0"))
+            u8::try_from(code).map(char::from).map_err(|_| bad("0"))
         }
         'x' => {
             let (digits, enough): (String, usize) = if reader.skip("{") {
@@ -91,8 +96,8 @@ pub(super) fn escaped_char(c: char, reader: &mut Reader<'_>) -> Result<char, Str
             };
             let is_code = digits.len() >= enough && digits.chars().all(|digit| digit.is_ascii_hexdigit());
             let code = is_code.then(|| u32::from_str_radix(&digits, 16).ok()).flatten();
-            code.and_then(char::from_u32).ok_or_else(|| {
-                format!("`\\x` stands before two hexadecimal digits or a code in braces, not `{digits}`")
+            code.and_then(|code| u8::try_from(code).ok()).map(char::from).ok_or_else(|| {
+                format!("`\\x` stands before two hexadecimal digits or a code up to `ff` in braces, not `{digits}`")
             })
         }
         c if c.is_ascii_punctuation() && c != '_' || c == ' ' => Ok(c),
@@ -130,7 +135,8 @@ pub(super) fn translate(pattern: &str) -> Result<String, String> {
                 None => out.push_str("\\{"),
             },
             '}' | ']' => push_literal(&mut out, c),
-            c => out.push(c),
+            c if c.is_ascii() => out.push(c),
+            c => push_literal(&mut out, c),
         }
     }
     Ok(out)
