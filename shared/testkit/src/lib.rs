@@ -5,5 +5,6 @@
 
 pub mod corpus;
 pub mod files;
+pub mod generate;
 pub mod outcome;
 pub mod run;

@@ -1,0 +1,138 @@
+//! Random resources and requests for differential tests: the same seed gives the same ones.
+//!
+//! Alphabets are small, so that rules and requests meet; requests lean to near misses: one byte off, another case, a slash
+//! more, a header twice.
+
+pub mod authorization;
+mod draw;
+mod probe;
+pub mod routing;
+mod target;
+
+use crate::corpus::{self, Group};
+use crate::files::COMMON;
+use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::request::{Attribute, Attributes, HeaderMap, RequestView};
+use mesh_policy_core::route::{RouteTable, Selection};
+use mesh_policy_istio::decode::{Context, Decode};
+use mesh_policy_istio::path::Path;
+use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::resource::{self, Resource};
+use mesh_policy_istio::workload::Workload;
+use serde_json::Value;
+
+pub use draw::Draw;
+pub use probe::{Peer, Probe, Told};
+
+/// Resources and the requests that are tried on them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicySet {
+    /// The proxy, in the form of a plugin configuration; the gateway of the common resources when absent.
+    pub workload: Option<Value>,
+    /// The resources, beside the common ones.
+    pub resources: Vec<Value>,
+    /// What is sent.
+    pub probes: Vec<Probe>,
+    /// Whether chance decides about some of the outcomes: weights, shares of mirrors and faults.
+    pub by_chance: bool,
+}
+
+/// The resources that every set of routes leans on, as they are written.
+///
+/// # Errors
+/// The common file of the corpus cannot be read.
+pub fn common_resources() -> Result<Vec<mesh_policy_istio::node::Node>, String> {
+    let empty = "resources: []\ncases: []\n";
+    corpus::read(empty, COMMON).map(|Group { resources, .. }| resources.nodes)
+}
+
+/// A set, compiled by the core alone: tells which requests meet a rule.
+pub struct Matcher {
+    routes: RouteTable,
+    authorizer: Authorizer,
+}
+
+impl Matcher {
+    /// Compiles a set as a filter would.
+    ///
+    /// # Errors
+    /// All problems, one a line.
+    pub fn compile(set: &PolicySet) -> Result<Self, String> {
+        let mut problems = Problems::new();
+        let workload = match &set.workload {
+            Some(workload) => decoded(workload)?,
+            None => crate::run::gateway_workload(),
+        };
+        let mut resources: Vec<Resource> = Vec::new();
+        let mut cx = Context::at(Path::root().field("items"));
+        for (index, written) in set.resources.iter().enumerate() {
+            let node = node(&written.to_string())?;
+            resources.extend(cx.in_index(index, |cx| resource::read(&node, cx)));
+        }
+        problems.append(cx.into_problems());
+        for (index, node) in common_resources()?.iter().enumerate() {
+            let mut cx = Context::at(Path::root().field("common"));
+            resources.extend(cx.in_index(index, |cx| resource::read(node, cx)));
+        }
+        let proxy = ProxyContext::compile(&workload, &mut problems);
+        let routes = RouteTable::compile(&resources, &proxy, &mut problems);
+        let authorizer = Authorizer::compile(&resources, &proxy, &mut problems);
+        if problems.has_errors() { Err(problems.to_string()) } else { Ok(Self { routes, authorizer }) }
+    }
+
+    /// Whether a route is found, or an authorization rule decides.
+    #[must_use]
+    pub fn matches(&self, probe: &Probe) -> bool {
+        let mut pairs = vec![
+            (b":authority".to_vec(), probe.authority.clone().unwrap_or_default()),
+            (b":path".to_vec(), probe.target.clone()),
+            (b":method".to_vec(), probe.method.clone()),
+            (b":scheme".to_vec(), b"http".to_vec()),
+        ];
+        let lines = probe.headers.iter();
+        pairs.extend(lines.map(|(name, value)| (name.to_ascii_lowercase().into_bytes(), value.clone())));
+        let buffer = HeaderMap::write(&pairs);
+        let Ok(headers) = HeaderMap::parse(&buffer) else { return false };
+        let request = RequestView::new(&headers, probe);
+        self.authorizer.authorize(&request, &mut ()).determining().is_some()
+            || matches!(self.routes.select(&request, &mut ()), Selection::Route(_))
+    }
+}
+
+impl Attributes for Probe {
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
+        let told = self.told.as_ref();
+        match attribute {
+            Attribute::DirectRemoteIp => Some(self.source_ip.clone().into_bytes()),
+            Attribute::RemoteIp => {
+                Some(told.map_or(&self.source_ip, |told| &told.remote_ip).clone().into_bytes())
+            }
+            Attribute::DestinationIp => {
+                Some(told.map_or("127.0.0.1", |told| &told.destination_ip).as_bytes().to_vec())
+            }
+            Attribute::DestinationPort => {
+                Some(told.map_or(80, |told| told.destination_port).to_string().into_bytes())
+            }
+            Attribute::PeerUriSans => match &self.peer {
+                Peer::Plain => None,
+                Peer::Mutual(ids) => Some(ids.join(",").into_bytes()),
+            },
+            _ => None,
+        }
+    }
+}
+
+fn node(json: &str) -> Result<mesh_policy_istio::node::Node, String> {
+    mesh_policy_istio::node::Node::from_json(json.as_bytes()).map_err(|error| error.to_string())
+}
+
+fn decoded(workload: &Value) -> Result<Workload, String> {
+    let node = node(&workload.to_string())?;
+    let mut cx = Context::new();
+    let workload = Workload::decode(&node, &mut cx);
+    workload.ok_or_else(|| cx.into_problems().to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! A request as it is sent.
+
+/// How the client is connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Peer {
+    /// In plain text.
+    #[default]
+    Plain,
+    /// By mutual TLS, with these URI SANs in its certificate.
+    Mutual(Vec<String>),
+}
+
+/// What a proxy in front tells of its client's connection, by a line of the PROXY protocol.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Told {
+    /// The client's address.
+    pub remote_ip: String,
+    /// The address that it connected to, of the same family.
+    pub destination_ip: String,
+    /// The port that it connected to.
+    pub destination_port: u16,
+}
+
+/// A request, byte for byte.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Probe {
+    /// The method.
+    pub method: Vec<u8>,
+    /// The target of the request line.
+    pub target: Vec<u8>,
+    /// The host; no line when absent.
+    pub authority: Option<Vec<u8>>,
+    /// Whether it claims HTTP/1.0.
+    pub http10: bool,
+    /// The other header lines in order.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// How the client is connected.
+    pub peer: Peer,
+    /// The address that it connects from.
+    pub source_ip: String,
+    /// What goes before everything else on the connection.
+    pub told: Option<Told>,
+}
