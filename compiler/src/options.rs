@@ -59,6 +59,8 @@ pub struct Options {
     pub access_log: AccessLog,
     /// What is done to paths before any rule sees them.
     pub path_normalization: PathNormalization,
+    /// Whether a client that is denied is told why, in a header of the answer.
+    pub explain_denials: bool,
     /// Envoy's `node.id`.
     pub node_id: String,
 }
@@ -80,6 +82,7 @@ impl Default for Options {
             admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000)),
             access_log: AccessLog::Stdout,
             path_normalization: PathNormalization::Base,
+            explain_denials: false,
             node_id: "mesh-policy".to_owned(),
         }
     }

@@ -42,6 +42,7 @@ pub mod client;
 pub mod config;
 pub mod corpus;
 pub mod demo;
+pub mod edge;
 pub mod envoy;
 mod error;
 pub mod markdown;
