@@ -125,8 +125,19 @@ impl RequestMatch {
         }
         let below = at.field("queryParams");
         for (key, written) in query_params {
-            let matcher = StringMatcher::compile(written, &below.field(key), problems);
-            add(named(Some(key.as_str().into()), key, matcher).map(Condition::QueryParam));
+            let at = below.field(key);
+            let matcher = StringMatcher::compile(written, &at, problems);
+            // Envoy's bounds on the name in a query parameter matcher.
+            let is_name = (1..=1024).contains(&key.len());
+            if !is_name {
+                let message = format!(
+                    "expected the name of a query parameter, of 1 to 1024 bytes, found one of {}",
+                    key.len()
+                );
+                problems.error(at.path(), ProblemKind::InvalidValue, message);
+            }
+            let name = is_name.then(|| key.as_str().into());
+            add(named(name, key, matcher).map(Condition::QueryParam));
         }
         let port = match port {
             Some(number) => {
