@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use crate::choice::{Labels, PortMapping, RequestHeader, WorkloadName};
+use crate::choice::{AppPort, Labels, Lifetime, PortMapping, RequestHeader, WorkloadName};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -44,7 +44,7 @@ pub enum Command {
     ///
     /// Compiles the resources for one proxy into a complete Envoy configuration and writes it into a folder. What cannot be enforced is
     /// refused; nothing is left out silently.
-    #[command(after_help = COMPILE_HELP, override_usage = "mesh-policy compile -f <PATH>... --gateway <K=V,..> -o <DIR> [OPTIONS]")]
+    #[command(after_help = COMPILE_HELP, override_usage = "mesh-policy compile -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> -o <DIR> [OPTIONS]")]
     Compile(Compile),
     /// Print the plugin configuration of the Wasm filters
     ///
@@ -58,13 +58,20 @@ pub enum Command {
     /// rules before it do not, where the request is sent and how it is changed, and the authorization verdict with the policy that decides.
     #[command(after_help = EXPLAIN_HELP, override_usage = "mesh-policy explain -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> [OPTIONS] <URL>")]
     Explain(Explain),
-    /// Run an Envoy gateway that obeys the resources
+    /// Run an Envoy gateway or sidecar that obeys the resources
     ///
     /// Compiles the resources, lets Envoy validate the result, starts Envoy in the foreground, prints the URLs it listens on and stops it
     /// on Ctrl-C or SIGTERM. An edit of the files comes into force when it is saved, without losing a request; one with mistakes is
     /// reported, and what was in force before stays.
-    #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... --gateway <K=V,..> [OPTIONS]")]
+    #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> [OPTIONS]")]
     Run(Run),
+    /// Issue certificates for the workloads of the resources
+    ///
+    /// Makes a certificate authority for development, and for each service account of the resources a short-lived certificate with its SPIFFE
+    /// identity, as Istio's own CA would. `compile` and `run` take the folder by `--certs`: the proxies then speak mutual TLS, and
+    /// `principals` of an AuthorizationPolicy are proved.
+    #[command(after_help = CERTS_HELP, override_usage = "mesh-policy certs -f <PATH>... -o <DIR> [OPTIONS]")]
+    Certs(Certs),
     /// Become another program that ends with its parent
     #[command(hide = true)]
     Tether(Tether),
@@ -82,10 +89,29 @@ command line is wrong.";
 const COMPILE_HELP: &str = "\
 Examples:
   mesh-policy compile -f policies/ --gateway istio=ingressgateway -o out/
+  mesh-policy compile -f policies/ --workload my-app/backend --certs certs/ \\
+      --app-port 8080=18080 -o out/
   envoy --config-path out/envoy.yaml
 
 Exit codes: 0 written, 1 the resources were refused and nothing was written, 2 the command line is
 wrong.";
+
+const CERTS_HELP: &str = "\
+Examples:
+  mesh-policy certs -f policies/ -o certs/
+  mesh-policy certs -f policies/ -o certs/ --ttl 1h --identity my-app/sleep
+  mesh-policy run -f policies/ --gateway istio=ingressgateway --certs certs/
+
+The folder:
+  ca.crt                   the CA's certificate: whom the mesh believes
+  ca.key                   its key; whoever has it can be anybody
+  NAMESPACE/ACCOUNT/tls.crt, tls.key
+                           spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT
+Once more, it keeps the CA and issues new certificates. For development: a real mesh takes them from
+SPIRE or another CA that can name its workloads.
+
+Exit codes: 0 issued, 1 the resources were refused, 2 the command line is wrong or the folder cannot
+be written.";
 
 const PLUGIN_CONFIG_HELP: &str = "\
 Examples:
@@ -199,6 +225,10 @@ pub struct Compile {
     pub listening: Listening,
     #[command(flatten)]
     pub credentials: Credentials,
+    #[command(flatten)]
+    pub sidecar: Sidecar,
+    #[command(flatten)]
+    pub identity: Identity,
     /// The port of Envoy's admin interface, on loopback [default: 15000]
     #[arg(long, value_name = "PORT", default_value_t = 15000, hide_default_value = true)]
     pub admin_port: u16,
@@ -239,6 +269,42 @@ pub struct Credentials {
     /// The gateway's service account, whose certificate it shows [default: istio-ingressgateway-service-account]
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub gateway_service_account: Option<String>,
+}
+
+/// The ports of a sidecar.
+#[derive(Debug, Args)]
+pub struct Sidecar {
+    /// Where the sidecar's application listens on 127.0.0.1, by the port of its workload: `8080=18080`
+    #[arg(long = "app-port", value_name = "PORT=LOCAL", requires = "workload")]
+    pub app_ports: Vec<AppPort>,
+    /// Where the sidecar takes the application's own requests, on 127.0.0.1 [default: 15001]
+    #[arg(long, value_name = "PORT", requires = "workload")]
+    pub outbound_port: Option<u16>,
+}
+
+/// `certs`.
+#[derive(Debug, Args)]
+pub struct Certs {
+    #[command(flatten)]
+    pub input: Input,
+    /// The folder to write to; it is created when missing, and a CA that is there stays
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// How long the certificates of workloads hold: `24h`, `30m`, `7d`
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    pub ttl: Lifetime,
+    /// The trust domain, the first part of each identity [default: cluster.local]
+    #[arg(long, value_name = "DOMAIN")]
+    pub trust_domain: Option<String>,
+    /// The namespace of the gateway proxy [default: istio-system]
+    #[arg(long, value_name = "NS")]
+    pub gateway_namespace: Option<String>,
+    /// The service account of the gateway proxy [default: istio-ingressgateway-service-account]
+    #[arg(long, value_name = "NAME")]
+    pub gateway_service_account: Option<String>,
+    /// An identity that no resource names: `my-app/sleep`
+    #[arg(long = "identity", value_name = "NS/ACCOUNT")]
+    pub identities: Vec<WorkloadName>,
 }
 
 /// `plugin-config`.
@@ -300,6 +366,10 @@ pub struct Run {
     pub listening: Listening,
     #[command(flatten)]
     pub credentials: Credentials,
+    #[command(flatten)]
+    pub sidecar: Sidecar,
+    #[command(flatten)]
+    pub identity: Identity,
     /// The port of Envoy's admin interface, on loopback; 0 is any free one, which is printed
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub admin_port: u16,

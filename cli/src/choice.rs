@@ -26,6 +26,19 @@ pub struct PortMapping {
     pub local: u16,
 }
 
+/// `8080=18080`: the port of a workload, and the one where its application listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AppPort {
+    /// The workload's port, which the sidecar has.
+    pub port: u16,
+    /// The application's port.
+    pub local: u16,
+}
+
+/// How long something lasts: `24h`, `30m`, `90s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(pub std::time::Duration);
+
 /// `user-agent: Firefox`, the name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHeader {
@@ -95,6 +108,40 @@ impl FromStr for PortMapping {
             )
         })?;
         Ok(Self { port, local })
+    }
+}
+
+impl FromStr for AppPort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+        let ports = text.split_once('=').and_then(|(port, local)| Some((read(port)?, read(local)?)));
+        let (port, local) = ports.ok_or_else(|| {
+            format!(
+                "expected the workload's port and the application's, such as `8080=18080`, found `{text}`"
+            )
+        })?;
+        Ok(Self { port, local })
+    }
+}
+
+impl FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let units = [('s', 1), ('m', 60), ('h', 3600), ('d', 86_400)];
+        let seconds = units.iter().find_map(|(unit, seconds)| {
+            let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
+            number.checked_mul(*seconds).filter(|seconds| *seconds > 0)
+        });
+        // No certificate is to outlive a decade.
+        let seconds = seconds.filter(|seconds| *seconds <= 10 * 366 * 86_400);
+        seconds.map(|seconds| Self(std::time::Duration::from_secs(seconds))).ok_or_else(|| {
+            format!(
+                "expected a whole number of seconds, minutes, hours or days, such as `24h`, found `{text}`"
+            )
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `mesh-policy compile`.
 
-use crate::args::{Compile, Credentials, Engine, Listening};
+use crate::args::{Compile, Credentials, Engine, Listening, Sidecar};
 use crate::failure::{Failure, USAGE, WARNING};
 use crate::findings::count;
 use crate::resources::{Resources, choice, options};
@@ -18,7 +18,7 @@ pub const CONFIGURATION: &str = "envoy.yaml";
 /// Writes one proxy's Envoy configuration.
 pub fn run(args: &Compile) -> Result<(), Failure> {
     let resources = Resources::load(&args.input, "compile")?;
-    let choice = choice(&args.proxy, None, "compile")?;
+    let choice = choice(&args.proxy, Some(&args.identity), "compile")?;
     let options = Options {
         engine: engine(args.engine, args.modules.as_deref())?,
         // The configuration may be meant for another machine: what is named need not be here.
@@ -27,7 +27,13 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
             Engine::Native => Options::default().modules,
         },
         admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
-        ..listening(credentials(options(&args.proxy, None), &args.credentials), &args.listening)?
+        ..sidecar(
+            listening(
+                credentials(options(&args.proxy, Some(&args.identity)), &args.credentials),
+                &args.listening,
+            )?,
+            &args.sidecar,
+        )?
     };
     let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
@@ -75,6 +81,21 @@ pub fn credentials(options: Options, credentials: &Credentials) -> Options {
         gateway_service_account: gateway_service_account.clone().unwrap_or(options.gateway_service_account),
         ..options
     }
+}
+
+/// The compiler's options about the ports of a sidecar.
+pub fn sidecar(options: Options, sidecar: &Sidecar) -> Result<Options, Failure> {
+    let mut app_ports = options.app_ports;
+    for mapping in &sidecar.app_ports {
+        if app_ports.insert(mapping.port, mapping.local).is_some() {
+            return Err(Failure::usage(format!("--app-port maps port {} twice", mapping.port)));
+        }
+    }
+    Ok(Options {
+        app_ports,
+        outbound_port: sidecar.outbound_port.unwrap_or(options.outbound_port),
+        ..options
+    })
 }
 
 /// The compiler's options about addresses and ports.

@@ -1,6 +1,7 @@
 //! `mesh-policy`: Istio's resources checked, explained and enforced by an Envoy without a control plane.
 
 mod args;
+mod certs;
 mod check;
 mod choice;
 mod compile;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Command::PluginConfig(args) => plugin_config::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Run(args) => run::run(args),
+        Command::Certs(args) => certs::run(args),
         Command::Tether(args) => run::tether::become_program(args),
     };
     match done {

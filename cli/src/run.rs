@@ -10,7 +10,7 @@ pub mod tether;
 mod watch;
 
 use crate::args::{Engine, Run};
-use crate::compile::{engine, listening, write};
+use crate::compile::{credentials, engine, listening, sidecar, write};
 use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
@@ -38,9 +38,11 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     // Before the files are read: an edit in between is then one that came later.
     let watch = Watch::start(&args.input.files);
     let resources = Resources::load(&args.input, "run")?;
-    let choice = choice(&args.proxy, None, "run")?;
+    let choice = choice(&args.proxy, Some(&args.identity), "run")?;
     let engine = engine(args.engine, args.modules.as_deref())?;
-    let options = Options { engine, ..listening(options(&args.proxy, None), &args.listening)? };
+    let options = credentials(options(&args.proxy, Some(&args.identity)), &args.credentials);
+    let options = sidecar(listening(options, &args.listening)?, &args.sidecar)?;
+    let options = Options { engine, ..options };
     // What is wrong with the resources is told first: it does not depend on this machine.
     let findings: Vec<_> = mesh_policy_compiler::check(&resources.sources);
     if findings.iter().any(mesh_policy_compiler::Finding::is_error) {

@@ -3,6 +3,7 @@
 mod applicable;
 mod gateway;
 pub(crate) mod reachable;
+mod sidecar;
 
 use crate::check::check_under;
 use crate::envoy;
@@ -11,7 +12,7 @@ use crate::finding::{Finding, Refusal};
 use crate::gateway::redirect::Domains;
 use crate::gateway::{Listener, Opening};
 use crate::options::{Options, ProxyChoice};
-use crate::plugin::{EnforcedListener, only_gateways, servers};
+use crate::plugin::{EnforcedListener, servers};
 use crate::service::{Service, services};
 use crate::source::Sources;
 use mesh_policy_core::route::RouteTable;
@@ -64,7 +65,7 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
             let servers = servers(sources, labels, options, findings.clone(), &mut problems)?;
             gateway::build(sources, labels, &servers, options, &mut problems)
         }
-        ProxyChoice::Workload(workload) => return Err(only_gateways(workload)),
+        ProxyChoice::Workload(workload) => sidecar::build(sources, workload, options, &mut problems),
     };
     findings.extend(sources.findings_of(&problems));
     let built = match built {

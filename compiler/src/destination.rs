@@ -21,8 +21,8 @@ pub(crate) struct Caller<'c> {
     pub root_namespace: &'c str,
     /// What it proves itself with; without, it speaks no mutual TLS of the mesh.
     pub identity: Option<&'c Identity>,
-    /// Whether its connections have a destination of the client's own: not at a gateway.
-    pub has_destination: bool,
+    /// Whether it stands beside an application, which may name any host; a gateway knows those it was told.
+    pub is_sidecar: bool,
 }
 
 /// A part of a resource, and where it stands.

@@ -3,6 +3,9 @@
 
 use crate::certificate::{self, Chain};
 use crate::options::Options;
+use crate::source::Sources;
+use mesh_policy_istio::resource::Spec;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -23,6 +26,41 @@ pub fn spiffe_id(trust_domain: &str, namespace: &str, service_account: &str) -> 
 #[must_use]
 pub fn folder(root: &Path, namespace: &str, service_account: &str) -> PathBuf {
     root.join(namespace).join(service_account)
+}
+
+/// A workload's or a gateway's name in the mesh.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Account {
+    /// The namespace.
+    pub namespace: String,
+    /// The service account.
+    pub service_account: String,
+}
+
+/// The identities in the resources: the service accounts of all instances of services, and, where there is a Gateway, that of
+/// the gateway proxy. Sorted, each once.
+#[must_use]
+pub fn accounts(sources: &Sources, options: &Options) -> Vec<Account> {
+    let mut accounts = BTreeSet::new();
+    let mut add = |namespace: &str, service_account: Option<&str>| {
+        if let Some(account) = service_account.filter(|account| !account.is_empty()) {
+            accounts.insert(Account { namespace: namespace.to_owned(), service_account: account.to_owned() });
+        }
+    };
+    for resource in sources.resources() {
+        let namespace = resource.namespace();
+        match &resource.spec {
+            Spec::ServiceEntry(entry) => {
+                for endpoint in &entry.endpoints {
+                    add(namespace, endpoint.service_account.as_deref());
+                }
+            }
+            Spec::WorkloadEntry(entry) => add(namespace, entry.service_account.as_deref()),
+            Spec::Gateway(_) => add(&options.gateway_namespace, Some(&options.gateway_service_account)),
+            _ => {}
+        }
+    }
+    accounts.into_iter().collect()
 }
 
 /// What a proxy of the mesh proves itself with, and whom it believes.
@@ -95,7 +133,10 @@ pub(crate) fn check_ca(file: &Path) -> Result<(), String> {
     Chain::read(file, SystemTime::now()).map(|_| ())
 }
 
-/// Checks a certificate and its key.
-pub(crate) fn check_pair(certificate: &Path, key: &Path) -> Result<(), String> {
+/// Checks a certificate and its key: that both can be read, hold now, and belong together.
+///
+/// # Errors
+/// What is wrong, with the file.
+pub fn check_pair(certificate: &Path, key: &Path) -> Result<(), String> {
     certificate::check_pair(certificate, key, SystemTime::now())
 }

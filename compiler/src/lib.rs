@@ -27,6 +27,7 @@ pub mod plugin;
 mod references;
 mod security;
 mod service;
+mod sidecar;
 pub mod source;
 mod tcp;
 mod tls;

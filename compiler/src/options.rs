@@ -51,6 +51,10 @@ pub struct Options {
     pub modules: Modules,
     /// Where a server without `bind` listens. A Gateway that names no address serves all of them, as with Istio.
     pub listen_address: IpAddr,
+    /// Where the application of a sidecar listens on loopback, by the port of its workload.
+    pub app_ports: BTreeMap<u16, u16>,
+    /// Where a sidecar's application sends its requests, on loopback; 0 lets the kernel choose.
+    pub outbound_port: u16,
     /// Ports of Gateways that are opened under another number; 0 lets the kernel choose.
     pub ports: BTreeMap<u16, u16>,
     /// Envoy's admin interface; none leaves it closed. Whoever reaches it can stop the proxy: keep it on loopback.
@@ -78,6 +82,8 @@ impl Default for Options {
             engine: Engine::Wasm,
             modules: Modules::Fused(PathBuf::from("dist/mesh_policy.wasm")),
             listen_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            app_ports: BTreeMap::new(),
+            outbound_port: 15001,
             ports: BTreeMap::new(),
             admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 15000)),
             access_log: AccessLog::Stdout,

@@ -1,6 +1,6 @@
 //! What one filter is told: the resources that matter to its listener, and the workload it acts for.
 
-mod relevant;
+pub(crate) mod relevant;
 
 use crate::check::check_under;
 use crate::finding::{Finding, Refusal};
@@ -9,7 +9,7 @@ use crate::options::{Options, ProxyChoice, WorkloadChoice};
 use crate::service::workload_labels;
 use crate::source::Sources;
 use mesh_policy_core::proxy::{MESH, ProxyContext};
-use mesh_policy_istio::problem::{ProblemKind, Problems};
+use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
 use mesh_policy_istio::workload::Workload;
 use serde_json::{Value, json};
@@ -121,7 +121,7 @@ pub(crate) fn for_listener(
 ) -> EnforcedListener {
     let workload = gateway_workload(labels, listener.gateways(), &listener.opening, options);
     let relevant = relevant::for_gateway(sources, &workload, listener);
-    assemble(listener.name(), &workload, relevant, options)
+    assemble(listener.name(), &workload, relevant)
 }
 
 /// A gateway as the rules for one of its ports see it.
@@ -153,7 +153,37 @@ fn gateway_workload(
     }
 }
 
+/// Which way the requests of a sidecar's listener go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// To the application: policies judge them, and they are routed already.
+    Inbound,
+    /// From the application: they are routed, and judged where they arrive.
+    Outbound,
+}
+
+/// What the filters of a sidecar's listener enforce.
+pub(crate) fn for_sidecar(
+    sources: &Sources,
+    choice: &WorkloadChoice,
+    direction: Direction,
+    options: &Options,
+) -> EnforcedListener {
+    let workload = sidecar_workload(sources, choice, options);
+    let mut relevant = relevant::for_sidecar(sources, &workload);
+    relevant.retain(|(resource, _)| {
+        matches!(resource.spec, Spec::AuthorizationPolicy(_)) == (direction == Direction::Inbound)
+    });
+    assemble(choice.name.clone(), &workload, relevant)
+}
+
 fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> EnforcedListener {
+    let workload = sidecar_workload(sources, choice, options);
+    let relevant = relevant::for_sidecar(sources, &workload);
+    assemble(choice.name.clone(), &workload, relevant)
+}
+
+fn sidecar_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> Workload {
     let WorkloadChoice { namespace, name, labels, service_account, port } = choice;
     let entry = sources.resources().iter().find_map(|resource| match &resource.spec {
         Spec::WorkloadEntry(spec) if resource.namespace() == namespace && resource.name() == name => {
@@ -161,7 +191,7 @@ fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -
         }
         _ => None,
     });
-    let workload = Workload {
+    Workload {
         namespace: Some(namespace.clone()),
         labels: labels.clone().or_else(|| entry.map(|(resource, spec)| workload_labels(resource, spec))),
         service_account: service_account
@@ -172,28 +202,18 @@ fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -
         trust_domain: Some(options.trust_domain.clone()),
         trust_domain_aliases: options.trust_domain_aliases.clone(),
         root_namespace: Some(options.root_namespace.clone()),
-    };
-    let relevant = relevant::for_sidecar(sources, &workload);
-    assemble(name.clone(), &workload, relevant, options)
+    }
 }
 
 /// A resource that matters, typed and as it was written.
 pub(crate) type Relevant = (Resource, Value);
 
-fn assemble(
-    name: String,
-    workload: &Workload,
-    relevant: Vec<Relevant>,
-    options: &Options,
-) -> EnforcedListener {
+fn assemble(name: String, workload: &Workload, relevant: Vec<Relevant>) -> EnforcedListener {
     let mut problems = Problems::new();
     let proxy = ProxyContext::compile(workload, &mut problems);
     let (resources, items): (Vec<Resource>, Vec<Value>) = relevant.into_iter().unzip();
-    let mut plugin_config =
+    let plugin_config =
         json!({"apiVersion": "v1", "kind": "List", "items": items, "workload": workload_json(workload)});
-    if let (true, Some(config)) = (options.explain_denials, plugin_config.as_object_mut()) {
-        config.insert("authz".to_owned(), json!({"explainDenials": true}));
-    }
     EnforcedListener { name, port: proxy.port, proxy, resources, plugin_config }
 }
 
@@ -226,20 +246,6 @@ fn workload_json(workload: &Workload) -> Value {
     }
     put("rootNamespace", json!(root_namespace));
     Value::Object(object)
-}
-
-/// Why a whole proxy cannot be compiled for a workload.
-pub(crate) fn only_gateways(choice: &WorkloadChoice) -> Refusal {
-    let WorkloadChoice { namespace, name, .. } = choice;
-    Refusal {
-        findings: vec![Finding::placeless(
-            ProblemKind::Unsupported,
-            format!(
-                "only gateways can be compiled to a whole Envoy configuration, not the workload `{namespace}/{name}`"
-            ),
-            Some("the plugin configuration of its filters can be had".to_owned()),
-        )],
-    }
 }
 
 #[cfg(test)]

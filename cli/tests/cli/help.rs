@@ -41,6 +41,11 @@ fn help_of_explain() {
 }
 
 #[test]
+fn help_of_certs() {
+    check_help("certs", &["certs", "--help"]);
+}
+
+#[test]
 fn help_of_run() {
     check_help("run", &["run", "--help"]);
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, also in its own functions"
 )]
 
+mod certs;
 mod check;
 mod command;
 mod compile;

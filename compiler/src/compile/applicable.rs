@@ -7,35 +7,41 @@ use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{Resource, Spec};
 use std::collections::BTreeMap;
 
+/// Where the selector of a kind stands.
+type Kinds<'k> = [(&'k str, &'k [&'k str])];
+
+/// PeerAuthentication and Sidecar have no say at a gateway in Istio either. The rest is not about requests: ProxyConfig,
+/// Telemetry, WorkloadGroup.
+pub(super) const AT_GATEWAYS: [(&str, &[&str]); 3] = [
+    ("EnvoyFilter", &["workloadSelector", "labels"]),
+    ("WasmPlugin", &["selector", "matchLabels"]),
+    ("TrafficExtension", &["selector", "matchLabels"]),
+];
+
+pub(super) const AT_SIDECARS: [(&str, &[&str]); 4] = [
+    ("EnvoyFilter", &["workloadSelector", "labels"]),
+    ("WasmPlugin", &["selector", "matchLabels"]),
+    ("TrafficExtension", &["selector", "matchLabels"]),
+    ("Sidecar", &["workloadSelector", "labels"]),
+];
+
+/// For a proxy of this namespace with these labels.
 pub(super) fn check(
     sources: &Sources,
+    namespace: &str,
     labels: &BTreeMap<String, String>,
+    kinds: &Kinds<'_>,
     options: &Options,
     problems: &mut Problems,
 ) {
     for resource in sources.resources() {
-        let namespace = resource.namespace();
-        if namespace != options.gateway_namespace && namespace != options.root_namespace {
+        let own = resource.namespace();
+        let Spec::Other(kind) = &resource.spec else { continue };
+        if own != namespace && own != options.root_namespace {
             continue;
         }
-        let written = sources.written(resource);
-        let applies = match &resource.spec {
-            Spec::Other("EnvoyFilter") => selected(written, &["workloadSelector", "labels"], labels),
-            Spec::Other("WasmPlugin" | "TrafficExtension") => {
-                selected(written, &["selector", "matchLabels"], labels)
-            }
-            // Has no say at a gateway in Istio either: PeerAuthentication and Sidecar are about inbound traffic and
-            // sidecars. The rest is not about requests: ProxyConfig, Telemetry, WorkloadGroup.
-            Spec::PeerAuthentication(_) | Spec::Other(_) => false,
-            Spec::VirtualService(_)
-            | Spec::AuthorizationPolicy(_)
-            | Spec::RequestAuthentication(_)
-            | Spec::Gateway(_)
-            | Spec::DestinationRule(_)
-            | Spec::ServiceEntry(_)
-            | Spec::WorkloadEntry(_) => false,
-        };
-        if applies {
+        let selector = kinds.iter().find(|(name, _)| name == kind);
+        if selector.is_some_and(|(_, fields)| selected(sources.written(resource), fields, labels)) {
             refuse(resource, problems);
         }
     }
@@ -45,7 +51,7 @@ fn refuse(resource: &Resource, problems: &mut Problems) {
     problems.error(
         resource.spec_path(),
         ProblemKind::Unsupported,
-        format!("a {} that applies to this gateway cannot be carried out yet", resource.spec.kind()),
+        format!("a {} that applies to this proxy cannot be carried out yet", resource.spec.kind()),
     );
 }
 

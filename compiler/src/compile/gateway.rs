@@ -29,14 +29,14 @@ pub(super) fn build(
     let namespace = &options.gateway_namespace;
     let identity = Identity::load(options, namespace, &options.gateway_service_account)
         .map_err(|message| Box::new(Finding::placeless(ProblemKind::InvalidValue, message, None)))?;
-    applicable::check(sources, labels, options, problems);
+    applicable::check(sources, namespace, labels, &applicable::AT_GATEWAYS, options, problems);
     let services = visible(sources, namespace, problems);
     let caller = Caller {
         namespace,
         labels,
         root_namespace: &options.root_namespace,
         identity: identity.as_ref(),
-        has_destination: false,
+        is_sidecar: false,
     };
     let mut clusters = envoy::cluster::clusters(sources.resources(), &services, caller, options, problems);
     let enforced: Vec<EnforcedListener> =

@@ -21,7 +21,7 @@ fn subsets(rules: &[String], client: &str) -> Vec<String> {
         labels: &labels,
         root_namespace: "root",
         identity: None,
-        has_destination: false,
+        is_sidecar: false,
     };
     let applied = applied(sources.resources(), caller, &services[0]);
     applied.subsets().iter().map(|(subset, _)| subset.name.clone().unwrap()).collect()

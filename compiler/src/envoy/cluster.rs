@@ -53,7 +53,7 @@ pub(crate) fn clusters(
                 let policy = effective(top.as_ref(), subset, number);
                 let subset_name = subset.and_then(|(subset, _)| subset.name.as_deref()).unwrap_or_default();
                 let name = name(number, subset_name, service.host);
-                let one = Cluster { name: &name, service, number, port, subset, policy: &policy, caller };
+                let one = Cluster { name: &name, service, number, port, subset, policy: &policy };
                 let peer = security::Peer {
                     service,
                     number,
@@ -85,15 +85,14 @@ struct Cluster<'c, 's> {
     port: &'s ServicePort,
     subset: Option<&'c Placed<'s, Subset>>,
     policy: &'c EffectivePolicy<'s>,
-    caller: Caller<'c>,
 }
 
 /// Whether the instances can be found as the service says.
 fn resolves(service: &Service<'_>, caller: Caller<'_>, problems: &mut Problems) -> bool {
     let resolution = service.resolution();
     let refused = match resolution {
-        Resolution::None if caller.has_destination => return true,
-        Resolution::None => "at a gateway there is no destination of the client's own",
+        Resolution::None if caller.is_sidecar && !service.host.starts_with('*') => return true,
+        Resolution::None => "a connection has no destination of the client's own here",
         Resolution::DynamicDns => "looking up the host of each request cannot be carried out yet",
         Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => return true,
     };
@@ -109,7 +108,7 @@ fn resolves(service: &Service<'_>, caller: Caller<'_>, problems: &mut Problems) 
 
 impl Cluster<'_, '_> {
     fn build(&self, security: &Security, problems: &mut Problems) -> Value {
-        let Self { name, service, number, port, subset, policy, caller } = *self;
+        let Self { name, service, number, port, subset, policy } = *self;
         refuse(policy, problems);
         let selected: Vec<&Endpoint<'_>> = service
             .endpoints
@@ -118,30 +117,23 @@ impl Cluster<'_, '_> {
             .collect();
         let mut cluster = Map::new();
         put(&mut cluster, "name", json!(name));
-        let passthrough = load_balancing::is_passthrough(policy.load_balancer.as_ref());
-        let original = caller.has_destination && (service.resolution() == Resolution::None || passthrough);
         match service.resolution() {
-            _ if original => {
-                put(&mut cluster, "type", json!("ORIGINAL_DST"));
-                put(&mut cluster, "lb_policy", json!("CLUSTER_PROVIDED"));
-            }
             Resolution::Dns => put(&mut cluster, "cluster_type", dns(false)),
-            Resolution::DnsRoundRobin => put(&mut cluster, "cluster_type", dns(true)),
-            _ => put(&mut cluster, "type", json!("STATIC")),
+            // The application did not look the host up, as it talks to its sidecar; so that does.
+            Resolution::DnsRoundRobin | Resolution::None => put(&mut cluster, "cluster_type", dns(true)),
+            Resolution::Static | Resolution::DynamicDns => put(&mut cluster, "type", json!("STATIC")),
         }
-        if !original {
-            let mutual = security.is_automatic();
-            let endpoints = endpoint::assignment(
-                name,
-                service,
-                (number, port),
-                &selected,
-                subset.is_some(),
-                mutual,
-                problems,
-            );
-            put(&mut cluster, "load_assignment", endpoints);
-        }
+        let mutual = security.is_automatic();
+        let endpoints = endpoint::assignment(
+            name,
+            service,
+            (number, port),
+            &selected,
+            subset.is_some(),
+            mutual,
+            problems,
+        );
+        put(&mut cluster, "load_assignment", endpoints);
         let pool = policy.connection_pool.as_ref().map(|(pool, _)| *pool);
         let tcp = pool.and_then(|pool| pool.tcp.as_ref());
         let timeout = tcp.and_then(|tcp| tcp.connect_timeout).map_or(json!(CONNECT_TIMEOUT), super::duration);
@@ -149,9 +141,7 @@ impl Cluster<'_, '_> {
         put(&mut cluster, "upstream_connection_options", circuit_breaker::keepalive(tcp));
         let budget = policy.retry_budget.as_ref();
         put(&mut cluster, "circuit_breakers", circuit_breaker::circuit_breakers(pool, budget, problems));
-        if !original {
-            load_balancing::configure(&mut cluster, policy.load_balancer.as_ref(), problems);
-        }
+        load_balancing::configure(&mut cluster, policy.load_balancer.as_ref(), problems);
         security.apply(&mut cluster);
         let outliers = policy.outlier_detection.as_ref().map(|(settings, _)| *settings);
         if let Some(settings) = outliers {

@@ -20,7 +20,8 @@ pub(crate) fn assignment(
 ) -> Value {
     let target = port.target_port.unwrap_or(u32::from(number));
     let mut localities: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-    let by_name = matches!(service.resolution(), Resolution::Dns | Resolution::DnsRoundRobin);
+    let by_name =
+        matches!(service.resolution(), Resolution::Dns | Resolution::DnsRoundRobin | Resolution::None);
     // A service found by DNS that lists no instances is looked up by its own name; a subset of it has none.
     if by_name && service.endpoints.is_empty() && !is_subset {
         let address = json!({"socket_address": {"address": service.host, "port_value": target}});

@@ -52,9 +52,25 @@ pub(crate) fn listener(name: &str, address: IpAddr, port: u16, direction: &str, 
             "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
             json!({}),
         );
-        listener.insert("listener_filters".to_owned(), json!([inspector]));
+        let mut filters = vec![inspector];
+        // Plain bytes are looked into only where they may be HTTP or not.
+        if asks(chains, "h2c") {
+            filters.push(extension(
+                "envoy.filters.listener.http_inspector",
+                "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+                json!({}),
+            ));
+        }
+        listener.insert("listener_filters".to_owned(), json!(filters));
     }
     listener
+}
+
+fn asks(chains: &[Value], protocol: &str) -> bool {
+    chains.iter().any(|chain| {
+        let protocols = chain.pointer("/filter_chain_match/application_protocols").and_then(Value::as_array);
+        protocols.is_some_and(|protocols| protocols.iter().any(|other| other == protocol))
+    })
 }
 
 /// What makes a connection take a filter chain.

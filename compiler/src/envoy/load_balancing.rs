@@ -42,11 +42,6 @@ pub(crate) fn key(settings: &LoadBalancerSettings) -> bool {
     settings.consistent_hash.as_ref().is_some_and(|hash| consistent_hash::key(hash).is_some())
 }
 
-/// Whether a connection goes where its client sent it.
-pub(crate) fn is_passthrough(settings: Option<&Placed<'_, LoadBalancerSettings>>) -> bool {
-    settings.is_some_and(|(settings, _)| settings.simple == Some(SimpleLb::Passthrough))
-}
-
 fn slow_start(settings: &LoadBalancerSettings) -> Option<Value> {
     let warmup = settings.warmup.as_ref();
     let window = warmup.map_or(settings.warmup_duration_secs, |warmup| warmup.duration)?;
@@ -67,7 +62,7 @@ fn refuse(settings: &LoadBalancerSettings, at: &Path, problems: &mut Problems) {
     if settings.simple == Some(SimpleLb::Passthrough) {
         unsupported(
             "simple",
-            "PASSTHROUGH cannot be carried out: at a gateway there is no destination of the client's own",
+            "PASSTHROUGH cannot be carried out: a connection has no destination of the client's own here",
         );
     }
     if settings.zone_aware_lb_setting.is_some() {

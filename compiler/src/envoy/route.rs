@@ -28,8 +28,71 @@ pub(crate) struct Routes<'r> {
     pub modules: &'r Modules,
 }
 
+/// A service that a sidecar forwards to when no rule speaks for it.
+pub(crate) struct OwnHost {
+    pub domains: Vec<String>,
+    /// By port; the first is taken when a request names none of them.
+    pub clusters: Vec<(u16, String)>,
+}
+
+impl OwnHost {
+    fn routes(&self) -> Vec<Value> {
+        let mut routes = Vec::new();
+        for (port, cluster) in self.clusters.iter().filter(|_| self.clusters.len() > 1) {
+            let authority = json!([{"name": ":authority", "string_match": {"suffix": format!(":{port}")}}]);
+            let mut route = to_cluster(cluster);
+            merge(&mut route, json!({"match": {"headers": authority}}));
+            routes.push(route);
+        }
+        routes.extend(self.clusters.first().map(|(_, cluster)| to_cluster(cluster)));
+        routes
+    }
+}
+
 impl Routes<'_> {
     pub(crate) fn config(&self) -> Value {
+        self.with_hosts(&self.virtual_hosts(&self.routes()))
+    }
+
+    /// For a sidecar: where no rule speaks, a request goes to the service of its host, and nowhere when there is none, as
+    /// Istio's `REGISTRY_ONLY` has it.
+    pub(crate) fn outbound(&self, own: &[OwnHost]) -> Value {
+        let mut chosen = self.routes();
+        // A request of which no rule was found carries no choice.
+        for route in &mut chosen {
+            let header = json!({"name": control::CLUSTER, "present_match": true});
+            if let Some(headers) = route.pointer_mut("/match/headers").and_then(Value::as_array_mut) {
+                headers.push(header);
+            }
+        }
+        let mut hosts: Vec<Value> = own
+            .iter()
+            .map(|host| {
+                let routes: Vec<Value> = chosen.iter().cloned().chain(host.routes()).collect();
+                let name = host.domains.first();
+                json!({"name": name, "domains": host.domains, "routes": routes})
+            })
+            .collect();
+        chosen.push(json!({
+            "name": "block_all",
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 502},
+        }));
+        hosts.push(json!({"name": "block_all", "domains": ["*"], "routes": chosen}));
+        self.with_hosts(&hosts)
+    }
+
+    fn with_hosts(&self, hosts: &[Value]) -> Value {
+        json!({
+            "name": self.name,
+            "validate_clusters": false,
+            "ignore_port_in_host_matching": true,
+            "max_direct_response_body_size_bytes": 1_048_576,
+            "virtual_hosts": hosts,
+        })
+    }
+
+    fn routes(&self) -> Vec<Value> {
         let mut routes = vec![route("default", default_retries(true))];
         // The default comes first: most rules need nothing else, and Envoy tries its routes one by one.
         if let Some(default) = routes.first_mut() {
@@ -57,13 +120,7 @@ impl Routes<'_> {
             }
             routes.push(route);
         }
-        json!({
-            "name": self.name,
-            "validate_clusters": false,
-            "ignore_port_in_host_matching": true,
-            "max_direct_response_body_size_bytes": 1_048_576,
-            "virtual_hosts": self.virtual_hosts(&routes),
-        })
+        routes
     }
 
     /// Hosts that are sent to https have a virtual host of their own, at which the filters that route are off. With the single
@@ -171,6 +228,15 @@ fn route(name: &str, retry_policy: Value) -> Value {
             "retry_policy": retry_policy,
         },
     })
+}
+
+fn to_cluster(cluster: &str) -> Value {
+    let mut route = route("default", default_retries(true));
+    if let Some(action) = route.pointer_mut("/route").and_then(Value::as_object_mut) {
+        action.remove("cluster_header");
+        action.insert("cluster".to_owned(), json!(cluster));
+    }
+    route
 }
 
 /// Puts the fields of `from` into `into`, objects into objects.

@@ -144,7 +144,7 @@ spec:
     assert_eq!(
         refused(&format!("{SHOP}{}", dns.replace("  resolution: DNS\n", ""))),
         ["shop.yaml:64:1: error[unsupported]: ServiceEntry shop/github: spec.resolution: \
-          the resolution NONE cannot be carried out: at a gateway there is no destination of the client's own \
+          the resolution NONE cannot be carried out: a connection has no destination of the client's own here \
           (list the instances with STATIC, or find them with DNS)"]
     );
 }

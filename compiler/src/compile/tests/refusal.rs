@@ -10,7 +10,7 @@ fn what_cannot_be_carried_out_is_refused_with_its_place() {
         (
             "{loadBalancer: {simple: PASSTHROUGH}}",
             "loadBalancer.simple",
-            "PASSTHROUGH cannot be carried out: at a gateway there is no destination of the client's own",
+            "PASSTHROUGH cannot be carried out: a connection has no destination of the client's own here",
         ),
         (
             "{loadBalancer: {localityLbSetting: {failoverPriority: [a]}}, outlierDetection: {}}",
@@ -64,7 +64,7 @@ fn kinds_that_would_change_the_gateway_are_refused() {
             refused(&of(api, kind, "istio-system", spec)),
             [format!(
                 "shop.yaml:64:1: error[unsupported]: {kind} istio-system/x: spec: \
-                      a {kind} that applies to this gateway cannot be carried out yet"
+                      a {kind} that applies to this proxy cannot be carried out yet"
             )]
         );
     }
@@ -94,8 +94,8 @@ fn a_choice_that_fits_nothing_is_refused() {
     let refusal = compile(&Sources::from_text("shop.yaml", SHOP), &choice, &options()).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "error[unsupported]: only gateways can be compiled to a whole Envoy configuration, not the workload `shop/web` \
-         (the plugin configuration of its filters can be had)"
+        "error[unknown-reference]: no service has the workload `shop/web` for an instance \
+         (write a WorkloadEntry of this name, or tell the labels of its endpoints)"
     );
 }
 
