@@ -72,6 +72,17 @@ pub enum Command {
     /// `principals` of an AuthorizationPolicy are proved.
     #[command(after_help = CERTS_HELP, override_usage = "mesh-policy certs -f <PATH>... -o <DIR> [OPTIONS]")]
     Certs(Certs),
+    /// Print the manifest by which Istio loads a filter
+    ///
+    /// Prints a WasmPlugin (or TrafficExtension) for one filter and one proxy, with the resources that it enforces as its configuration.
+    #[command(name = "wasmplugin", after_help = WASMPLUGIN_HELP, override_usage = "mesh-policy wasmplugin -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> --module <NAME> --url <URL> [OPTIONS]")]
+    WasmPlugin(WasmPlugin),
+    /// Pack a Wasm module as an OCI image, without Docker
+    ///
+    /// Writes an OCI image layout with one layer, `plugin.wasm`, as Istio loads it, and prints its digest. The same module gives the
+    /// same digest.
+    #[command(after_help = IMAGE_HELP)]
+    Image(Image),
     /// Become another program that ends with its parent
     #[command(hide = true)]
     Tether(Tether),
@@ -143,6 +154,22 @@ The modules: --modules, $MESH_POLICY_MODULES, `dist/`.
 Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 the resources were refused, 2 the command line is
 wrong, 3 Envoy or the modules are missing, Envoy does not start, or a port is taken; Envoy's own
 when it ends by itself.";
+
+const WASMPLUGIN_HELP: &str = "\
+Examples:
+  mesh-policy wasmplugin -f policies/ --workload my-app/backend --labels app=backend \\
+      --module authz --url oci://registry.example.com/mesh-authz:1.0 | kubectl apply -f -
+  mesh-policy wasmplugin -f policies/ --gateway istio=ingressgateway --module policy \\
+      --url https://files.example.com/mesh_policy.wasm --sha256 DIGEST
+
+Exit codes: 0 printed, 1 the resources were refused, 2 the command line is wrong.";
+
+const IMAGE_HELP: &str = "\
+Examples:
+  mesh-policy image dist/mesh_authz.wasm -o image/
+  skopeo copy oci:image/:latest docker://registry.example.com/mesh-authz:1.0
+
+Exit codes: 0 written, 2 the module cannot be read or the folder not written to.";
 
 /// Where the resources come from.
 #[derive(Debug, Args)]
@@ -391,6 +418,75 @@ pub struct Run {
     /// How many worker threads Envoy starts [default: one per processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub concurrency: Option<u32>,
+}
+
+/// A filter, by its module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Filter {
+    /// AuthorizationPolicy
+    Authz,
+    /// Header operations of VirtualServices
+    Headers,
+    /// Delays and aborts
+    Fault,
+    /// Where requests go
+    Router,
+    /// All of them in one, for gateways
+    Policy,
+}
+
+/// The kind of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ManifestKind {
+    /// Any Istio since 1.12
+    #[value(name = "wasmplugin")]
+    WasmPlugin,
+    /// Its successor, since Istio 1.30
+    #[value(name = "trafficextension")]
+    TrafficExtension,
+}
+
+/// `wasmplugin`.
+#[derive(Debug, Args)]
+pub struct WasmPlugin {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub proxy: Proxy,
+    #[command(flatten)]
+    pub identity: Identity,
+    /// The filter
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub module: Filter,
+    /// Where Istio finds the module: an image (`oci://`), or the module itself (`https://`, `http://`, `file://`)
+    #[arg(long, value_name = "URL")]
+    pub url: String,
+    /// The digest of the image, or of the module itself, that must be found there
+    #[arg(long, value_name = "DIGEST")]
+    pub sha256: Option<String>,
+    /// The secret with the registry's credentials
+    #[arg(long, value_name = "NAME")]
+    pub pull_secret: Option<String>,
+    /// The name of the manifest [default: the proxy's and the filter's]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The kind of the manifest
+    #[arg(long, value_enum, default_value = "wasmplugin", value_name = "KIND")]
+    pub kind: ManifestKind,
+}
+
+/// `image`.
+#[derive(Debug, Args)]
+pub struct Image {
+    /// The module, such as `dist/mesh_authz.wasm`
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// The folder to write to; it is created when missing
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// The name of the image in the layout
+    #[arg(long, value_name = "TAG", default_value = "latest")]
+    pub tag: String,
 }
 
 /// See [`crate::run::tether`].

@@ -8,9 +8,11 @@ mod compile;
 mod explain;
 mod failure;
 mod findings;
+mod image;
 mod plugin_config;
 mod resources;
 mod run;
+mod wasmplugin;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => explain::run(args),
         Command::Run(args) => run::run(args),
         Command::Certs(args) => certs::run(args),
+        Command::WasmPlugin(args) => wasmplugin::run(args),
+        Command::Image(args) => image::run(args),
         Command::Tether(args) => run::tether::become_program(args),
     };
     match done {

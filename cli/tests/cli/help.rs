@@ -36,6 +36,16 @@ fn help_of_plugin_config() {
 }
 
 #[test]
+fn help_of_wasmplugin() {
+    check_help("wasmplugin", &["wasmplugin", "--help"]);
+}
+
+#[test]
+fn help_of_image() {
+    check_help("image", &["image", "--help"]);
+}
+
+#[test]
 fn help_of_explain() {
     check_help("explain", &["explain", "--help"]);
 }
