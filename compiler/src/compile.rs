@@ -3,6 +3,7 @@
 mod applicable;
 mod gateway;
 pub(crate) mod reachable;
+mod retries;
 mod sidecar;
 
 use crate::check::check_under;

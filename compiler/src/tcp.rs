@@ -11,7 +11,7 @@ use mesh_policy_core::host_name::{intersection, resolve, resolve_gateway};
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
-use mesh_policy_istio::virtual_service::{RouteDestination, VirtualService};
+use mesh_policy_istio::virtual_service::{L4MatchAttributes, RouteDestination, VirtualService};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -133,6 +133,9 @@ impl Scene<'_, '_> {
                     continue;
                 }
                 let at = owner.spec_path().field("tcp").index(i);
+                for (j, matched) in rule.matches.iter().enumerate() {
+                    self.report_ignored(matched, &at.field("match").index(j));
+                }
                 let Some(filter) = self.forward(owner, &rule.route, &at) else { return Vec::new() };
                 let any = self.server.hosts.iter().any(|host| host == "*");
                 let terminated = matches!(self.server.tls, TcpTls::Terminated(_));
@@ -146,6 +149,29 @@ impl Scene<'_, '_> {
             }
         }
         Vec::new()
+    }
+
+    /// At a gateway Istio asks only for port and gateway.
+    fn report_ignored(&mut self, matched: &L4MatchAttributes, at: &Path) {
+        let L4MatchAttributes {
+            destination_subnets,
+            port: _,
+            source_subnet,
+            source_labels,
+            gateways: _,
+            source_namespace,
+        } = matched;
+        for (field, is_there) in [
+            ("destinationSubnets", !destination_subnets.is_empty()),
+            ("sourceSubnet", source_subnet.is_some()),
+            ("sourceLabels", !source_labels.is_empty()),
+            ("sourceNamespace", source_namespace.is_some()),
+        ] {
+            if is_there {
+                let message = "has no effect at a gateway, which asks only for the port";
+                self.problems.warning(at.field(field), ProblemKind::Suspicious, message);
+            }
+        }
     }
 
     fn is_here(&self, owner: &Resource, port: Option<u32>, gateways: &[String]) -> bool {

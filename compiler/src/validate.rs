@@ -1,6 +1,7 @@
 //! What Istio's own validation refuses, for the kinds that no filter reads.
 
 mod client_tls;
+mod connection_rules;
 mod destination_rule;
 mod gateway;
 mod load_balancer;
@@ -19,8 +20,9 @@ pub(crate) fn validate(resource: &Resource, problems: &mut Problems) {
         Spec::DestinationRule(spec) => destination_rule::validate(resource, spec, problems),
         Spec::ServiceEntry(spec) => service_entry::validate(resource, spec, problems),
         Spec::WorkloadEntry(spec) => workload_entry::validate(spec, &at, problems),
-        // These are judged where they are compiled.
-        Spec::VirtualService(_) | Spec::AuthorizationPolicy(_) => {}
+        // Policies, and rules for HTTP, are judged where they are compiled.
+        Spec::AuthorizationPolicy(_) => {}
+        Spec::VirtualService(spec) => connection_rules::validate(resource, spec, problems),
         Spec::RequestAuthentication(spec) => crate::authentication::validate(spec, &at, problems),
         Spec::PeerAuthentication(spec) => crate::peer_authentication::validate(spec, &at, problems),
         Spec::Other(_) => {}

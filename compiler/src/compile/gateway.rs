@@ -1,7 +1,7 @@
 //! A gateway.
 
 use super::reachable::Reach;
-use super::{Built, Opened, applicable, visible, wasm};
+use super::{Built, Opened, applicable, retries, visible, wasm};
 use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy;
@@ -47,8 +47,9 @@ pub(super) fn build(
         .and_then(|first| authentication::filter(sources, &first.proxy, &mut clusters.by_name, problems));
     let reach = Reach { namespace, services: &services, clusters: &clusters };
     let mut openings = Openings::default();
-    for (listener, enforced) in servers.http.iter().zip(enforced) {
+    for (listener, mut enforced) in servers.http.iter().zip(enforced) {
         reach.check_http(&enforced.resources, enforced.port, problems);
+        retries::settle(&mut enforced, &reach);
         let (mut filters, routes) = match options.engine {
             Engine::Wasm => {
                 let domains = redirect::domains(sources.resources(), &listener.servers, namespace);

@@ -5,7 +5,7 @@
 //! which tells services apart by the host of a request.
 
 use super::reachable::Reach;
-use super::{Built, Opened, applicable, visible};
+use super::{Built, Opened, applicable, retries, visible};
 use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy::listener::{ChainMatch, Position, chain};
@@ -78,9 +78,10 @@ pub(super) fn build(
     let mut sidecar =
         Sidecar { sources, choice, site: &site, identity: identity.as_ref(), options, problems };
     let mut openings = sidecar.inbound(&mut clusters.by_name)?;
-    let outbound = sidecar.enforced(Direction::Outbound, None);
+    let mut outbound = sidecar.enforced(Direction::Outbound, None);
     let reach = Reach { namespace, services: &services, clusters: &clusters };
     reach.check_http(&outbound.resources, None, problems);
+    retries::settle(&mut outbound, &reach);
     let name = format!("127.0.0.1_{}", options.outbound_port);
     let table = RouteTable::compile(&outbound.resources, &outbound.proxy, &mut Problems::new());
     let own: Vec<envoy::route::OwnHost> = services

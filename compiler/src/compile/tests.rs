@@ -8,6 +8,7 @@ use std::path::PathBuf;
 mod cluster;
 mod envoy;
 mod refusal;
+mod sidecar;
 mod tls;
 
 const SHOP: &str = include_str!("tests/shop.yaml");

@@ -210,3 +210,34 @@ fn settings_for_a_port_stand_alone() {
     assert_eq!(cluster["lb_policy"], "RANDOM");
     assert_eq!(cluster["circuit_breakers"]["thresholds"][0]["max_connections"], 4_294_967_295_u32);
 }
+
+#[test]
+fn retries_stay_with_the_instance_that_a_key_points_to_unless_a_rule_says_otherwise() {
+    let retries = |written: &str| {
+        let text = SHOP
+            .replace("  # trafficPolicy\n", "  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-user}}}\n")
+            .replace(
+                "    - destination: {host: customers, subset: v1}\n      weight: 90\n    - destination: {host: customers, subset: v2}\n      weight: 10\n",
+                &format!("    - destination: {{host: customers, subset: v1}}\n    retries: {{{written}}}\n"),
+            );
+        let proxy = compiled(&text);
+        let routes =
+            manager(&proxy, 0)["route_config"]["virtual_hosts"][0]["routes"].as_array().unwrap().clone();
+        assert_eq!(routes[0]["name"], "default-hashed");
+        assert_eq!(routes[0]["route"]["retry_policy"].get("retry_host_predicate"), None);
+        assert!(routes[1]["route"]["retry_policy"].get("retry_host_predicate").is_some());
+        routes[2]["route"]["retry_policy"].get("retry_host_predicate").is_some()
+    };
+    assert!(!retries("attempts: 2"));
+    assert!(retries("attempts: 2, retryIgnorePreviousHosts: true"));
+    let proxy =
+        compiled(&with_policy("{loadBalancer: {consistentHash: {useSourceIp: true, minimumRingSize: 64}}}"));
+    let balancer = &cluster(&proxy, "outbound|80|v1|customers.shop.svc.cluster.local")["load_balancing_policy"]
+        ["policies"][0];
+    let ring = &balancer["typed_extension_config"]["typed_config"];
+    assert_eq!(ring["minimum_ring_size"], 64);
+    assert_eq!(
+        ring["consistent_hashing_lb_config"]["hash_policy"],
+        json!([{"connection_properties": {"source_ip": true}}])
+    );
+}
