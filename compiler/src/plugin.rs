@@ -121,7 +121,7 @@ pub(crate) fn for_listener(
 ) -> EnforcedListener {
     let workload = gateway_workload(labels, listener.gateways(), &listener.opening, options);
     let relevant = relevant::for_gateway(sources, &workload, listener);
-    assemble(listener.name(), &workload, relevant)
+    assemble(listener.name(), &workload, relevant, options)
 }
 
 /// A gateway as the rules for one of its ports see it.
@@ -174,13 +174,13 @@ pub(crate) fn for_sidecar(
     relevant.retain(|(resource, _)| {
         matches!(resource.spec, Spec::AuthorizationPolicy(_)) == (direction == Direction::Inbound)
     });
-    assemble(choice.name.clone(), &workload, relevant)
+    assemble(choice.name.clone(), &workload, relevant, options)
 }
 
 fn for_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> EnforcedListener {
     let workload = sidecar_workload(sources, choice, options);
     let relevant = relevant::for_sidecar(sources, &workload);
-    assemble(choice.name.clone(), &workload, relevant)
+    assemble(choice.name.clone(), &workload, relevant, options)
 }
 
 fn sidecar_workload(sources: &Sources, choice: &WorkloadChoice, options: &Options) -> Workload {
@@ -208,12 +208,20 @@ fn sidecar_workload(sources: &Sources, choice: &WorkloadChoice, options: &Option
 /// A resource that matters, typed and as it was written.
 pub(crate) type Relevant = (Resource, Value);
 
-fn assemble(name: String, workload: &Workload, relevant: Vec<Relevant>) -> EnforcedListener {
+fn assemble(
+    name: String,
+    workload: &Workload,
+    relevant: Vec<Relevant>,
+    options: &Options,
+) -> EnforcedListener {
     let mut problems = Problems::new();
     let proxy = ProxyContext::compile(workload, &mut problems);
     let (resources, items): (Vec<Resource>, Vec<Value>) = relevant.into_iter().unzip();
-    let plugin_config =
+    let mut plugin_config =
         json!({"apiVersion": "v1", "kind": "List", "items": items, "workload": workload_json(workload)});
+    if let (true, Some(config)) = (options.explain_denials, plugin_config.as_object_mut()) {
+        config.insert("authz".to_owned(), json!({"explainDenials": true}));
+    }
     EnforcedListener { name, port: proxy.port, proxy, resources, plugin_config }
 }
 

@@ -150,3 +150,17 @@ fn policies_of_the_own_and_of_the_root_namespace_matter_unless_they_select_other
     let policies: Vec<String> = names(&config).into_iter().filter(|name| name.starts_with("Auth")).collect();
     assert_eq!(policies, ["AuthorizationPolicy edges/own", "AuthorizationPolicy istio-system/everywhere"]);
 }
+
+#[test]
+fn denials_are_explained_to_clients_only_when_asked() {
+    let sources = Sources::from_text("shop.yaml", SHOP);
+    let workload =
+        WorkloadChoice { namespace: "shop".to_owned(), name: "web".to_owned(), ..WorkloadChoice::default() };
+    for choice in [gateway(), ProxyChoice::Workload(workload)] {
+        let config = plugin_config(&sources, &choice, &Options::default()).unwrap();
+        assert_eq!(config.get("authz"), None);
+        let options = Options { explain_denials: true, ..Options::default() };
+        let config = plugin_config(&sources, &choice, &options).unwrap();
+        assert_eq!(config["authz"], json!({"explainDenials": true}));
+    }
+}
