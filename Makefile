@@ -1,7 +1,7 @@
 # The only entry point: people, CI and the README call these targets. The work is done by the scripts in toolchain/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test wasm demo test lint clean
+.PHONY: help setup setup-test wasm demo compose-test test lint clean
 
 # What the tests and the demo are to use; see CONTRIBUTING.md, "Tool chain".
 export ENVOY MESH_POLICY_TOOLCHAIN
@@ -31,6 +31,9 @@ wasm: setup ## build the five filters into dist/ and print their sizes
 
 demo: setup wasm ## run the guide's examples against a real Envoy and print a table (KEEP=1 leaves it running)
 	@toolchain/demo $(if $(KEEP),--keep)
+
+compose-test: setup wasm ## run the mesh in containers and check it; says so where Docker does not answer
+	@toolchain/compose-test $(if $(KEEP),--keep)
 
 test: setup-test wasm ## every test: host, core as wasm in Node, filters in Envoy; ends with counts
 	@toolchain/test
