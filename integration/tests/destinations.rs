@@ -1,5 +1,7 @@
 //! How services are spoken to: keys, TLS, names that DNS knows, and bytes.
 
+#![expect(clippy::panic, clippy::unwrap_used, reason = "the functions beside the tests belong to them")]
+
 use std::{collections::BTreeSet, net::IpAddr, sync::OnceLock};
 
 use mesh_policy_compiler::{AccessLog, Modules, Options, ProxyChoice, Sources, compile};

@@ -1,5 +1,12 @@
 //! A gateway's servers with TLS, and those that forward bytes: compiled, run, and tried from outside.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests belong to them"
+)]
+
 use std::{
     fs,
     net::IpAddr,

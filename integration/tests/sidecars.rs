@@ -1,5 +1,12 @@
 //! A gateway and two sidecars, three Envoys: who calls is proved by certificates, and judged by them.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the functions beside the tests belong to them"
+)]
+
 use std::{
     fs,
     net::{IpAddr, SocketAddr},
