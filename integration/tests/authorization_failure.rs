@@ -1,5 +1,12 @@
 //! When the filter itself fails, requests are refused: nothing passes unjudged.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the functions beside the tests belong to them"
+)]
+
 use std::{fs, path::Path, time::Duration};
 
 use mesh_policy_compiler::Options;

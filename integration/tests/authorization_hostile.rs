@@ -127,7 +127,7 @@ fn requests() -> Vec<(&'static str, Request)> {
         ("60 KB that end as denied", get().header("x-long", format!("{long}end"))),
         (
             "60 KB of small headers",
-            (0..600).fold(get(), |request, i| request.header(format!("x-{i}"), &long[..90])),
+            (0..600).fold(get(), |request, i| request.header(format!("x-{i}"), "x".repeat(90))),
         ),
         ("60 KB of path", Request::get(format!("/{long}")).host("any")),
         ("a path that is not UTF-8", Request::get(b"/admin\xff\xfe").host("any")),

@@ -1,5 +1,11 @@
 //! RequestAuthentication through a real Envoy: what its JWT filter finds out about tokens signed here is what the rules see.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "the functions beside the tests belong to them"
+)]
+
 use mesh_policy_integration::{
     Result,
     client::Request,

@@ -1,6 +1,8 @@
 //! Every way to write a path that has fooled an authorization somewhere, in each path normalization: what reaches the
 //! upstream is what the filter sees, and the verdicts are pinned beside it.
 
+#![expect(clippy::indexing_slicing, reason = "the functions beside the tests belong to them")]
+
 use std::fmt::Write as _;
 
 use mesh_policy_compiler::{
