@@ -1,10 +1,10 @@
 //! When the filter itself fails, requests are refused: nothing passes unjudged.
 
 #![expect(
-    clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    reason = "the functions beside the tests belong to them"
+    clippy::unwrap_used,
+    reason = "what a test cannot have ends it, wherever it says so"
 )]
 
 use std::{fs, path::Path, time::Duration};

@@ -3,7 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "the functions beside the tests belong to them"
+    reason = "a fixture of tests: what it cannot have ends the test that asks"
 )]
 
 use mesh_policy_integration::{

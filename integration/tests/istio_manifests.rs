@@ -1,5 +1,12 @@
 //! The manifests for Istio, as far as they can be tried without it.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a test cannot have ends it, wherever it says so"
+)]
+
 use std::{collections::BTreeSet, fs, process::Command};
 
 use mesh_policy_integration::{

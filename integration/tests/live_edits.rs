@@ -2,6 +2,12 @@
 //!
 //! `LIVE_EDITS_SECONDS=30` makes the load last as long (default: 6).
 
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a test cannot have ends it, wherever it says so"
+)]
+
 use std::{
     collections::BTreeMap,
     fs,

@@ -1,7 +1,7 @@
 //! Every way to write a path that has fooled an authorization somewhere, in each path normalization: what reaches the
 //! upstream is what the filter sees, and the verdicts are pinned beside it.
 
-#![expect(clippy::indexing_slicing, reason = "the functions beside the tests belong to them")]
+#![expect(clippy::indexing_slicing, reason = "what a test cannot have ends it, wherever it says so")]
 
 use std::fmt::Write as _;
 

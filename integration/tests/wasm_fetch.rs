@@ -1,5 +1,11 @@
 //! Modules from afar: as an OCI image, and over HTTP with their digest.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "what a test cannot have ends it, wherever it says so"
+)]
+
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},

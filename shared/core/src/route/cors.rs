@@ -142,7 +142,7 @@ impl Cors {
     }
 
     /// Origin and method of a preflight that is answered here.
-    fn preflight_of<'r>(&self, request: &RequestView<'r>) -> Option<(Cow<'r, [u8]>, Cow<'r, [u8]>)> {
+    fn preflight_of<'r>(&self, request: &RequestView<'r>) -> Option<Preflight<'r>> {
         if request.method() != Some(b"OPTIONS") {
             return None;
         }
@@ -156,6 +156,9 @@ impl Cors {
         self.origins.iter().any(|matcher| matcher.matches(ANY.as_bytes()) || matcher.matches(origin))
     }
 }
+
+/// The origin that asks before it sends, and the method it wants to use.
+type Preflight<'r> = (Cow<'r, [u8]>, Cow<'r, [u8]>);
 
 /// The origin of the script that asks; without one the request is of no concern here.
 fn origin<'r>(request: &RequestView<'r>) -> Option<Cow<'r, [u8]>> {
