@@ -1,8 +1,6 @@
 //! Requests that no honest client sends, judged by the filter and by Envoy's own RBAC filter: the same verdict for each, and
 //! never an error of ours.
 
-#![expect(clippy::string_slice, reason = "what a test cannot have ends it, wherever it says so")]
-
 use std::fmt::Write as _;
 
 use mesh_policy_integration::{
