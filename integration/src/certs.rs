@@ -85,8 +85,16 @@ impl Authority {
     /// # Errors
     /// The identity is not ASCII.
     pub fn workload(&self, id: &str) -> Result<Identity> {
+        self.workload_called("", id)
+    }
+
+    /// A workload certificate that also has a subject with this common name.
+    ///
+    /// # Errors
+    /// The identity is not ASCII.
+    pub fn workload_called(&self, subject: &str, id: &str) -> Result<Identity> {
         let name = Ia5String::try_from(id).context(format_args!("the identity `{id}`"))?;
-        self.issue(vec![SanType::URI(name)])
+        self.issue_to(subject, vec![SanType::URI(name)])
     }
 
     /// A server's certificate with these DNS names.
@@ -105,8 +113,15 @@ impl Authority {
     /// # Errors
     /// Signing fails or files cannot be written.
     pub fn issue(&self, names: Vec<SanType>) -> Result<Identity> {
+        self.issue_to("", names)
+    }
+
+    fn issue_to(&self, subject: &str, names: Vec<SanType>) -> Result<Identity> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
+        if !subject.is_empty() {
+            params.distinguished_name.push(DnType::CommonName, subject);
+        }
         params.subject_alt_names = names;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =

@@ -222,9 +222,8 @@ fn route(name: &str, retry_policy: Value) -> Value {
         "match": {"prefix": "/"},
         "route": {
             "cluster_header": control::CLUSTER,
-            // No bound unless the rule has one; a client's grpc-timeout counts.
+            // No bound unless the filter says one; it knows what a gRPC client asks for, too.
             "timeout": "0s",
-            "max_stream_duration": {"grpc_timeout_header_max": "0s"},
             "retry_policy": retry_policy,
         },
     })

@@ -213,11 +213,13 @@ impl Response {
         serde_json::from_slice(&self.body).context(format_args!("reading `{}` as JSON", self.text()))
     }
 
-    /// What the echo server that answered says it received.
+    /// What the echo server that answered says it received, also in a gRPC answer.
     ///
     /// # Errors
     /// The answer does not come from an echo server; the text shows it.
     pub fn echo(&self) -> Result<Echo> {
-        Echo::from_body(&self.body).context(format_args!("status {}", self.status))
+        let kind = self.header("content-type").unwrap_or_default();
+        let read = if kind.starts_with("application/grpc") { Echo::from_grpc_body } else { Echo::from_body };
+        read(&self.body).context(format_args!("status {}", self.status))
     }
 }

@@ -146,6 +146,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bound_can_be_chosen() {
+        let (mut delays, start) = (Delays::default(), Instant::now());
+        delays.bound(1);
+        assert!(!delays.is_full());
+        let held = delays.hold(1, start, ms(1), None);
+        assert!(delays.is_full());
+        delays.forget(held);
+        assert!(!delays.is_full());
+        delays.bound(0);
+        assert!(delays.is_full());
+    }
+
+    #[test]
     fn a_delay_beyond_the_clock_does_not_overflow() {
         let mut delays = Delays::default();
         delays.hold(1, Instant::now(), Duration::MAX, None);

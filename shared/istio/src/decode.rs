@@ -276,11 +276,15 @@ macro_rules! wire {
         #[derive(Debug, Clone, Default, PartialEq)]
         pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
 
+        impl $name {
+            /// The names of its fields, as they are written.
+            pub const FIELDS: &'static [&'static str] = &[$($json),*];
+        }
+
         impl $crate::decode::Decode for $name {
             fn decode(node: &$crate::node::Node, cx: &mut $crate::decode::Context) -> Option<Self> {
-                const KNOWN: &[&str] = &[$($json),*];
                 #[allow(unused_variables, reason = "an object without fields reads none")]
-                let fields = cx.open(node, KNOWN)?;
+                let fields = cx.open(node, Self::FIELDS)?;
                 #[allow(unused_mut, unused_variables, reason = "an object without fields counts none")]
                 let mut index = 0..;
                 let read = Self {

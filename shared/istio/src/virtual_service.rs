@@ -109,19 +109,31 @@ pub enum StringMatch {
     Regex(String),
 }
 
+/// How a [`StringMatch`] is written.
+mod written {
+    use crate::decode::wire;
+
+    wire! {
+        /// The object, of whose fields one at most may be there.
+        pub struct StringMatch {
+            /// Equality.
+            "exact" => exact: Option<String>,
+            /// Prefix.
+            "prefix" => prefix: Option<String>,
+            /// Expression.
+            "regex" => regex: Option<String>,
+        }
+    }
+}
+
+impl StringMatch {
+    /// The names of its fields, as they are written.
+    pub const FIELDS: &'static [&'static str] = written::StringMatch::FIELDS;
+}
+
 impl Decode for StringMatch {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        wire! {
-            /// The object as it is written.
-            pub struct Written {
-                /// Equality.
-                "exact" => exact: Option<String>,
-                /// Prefix.
-                "prefix" => prefix: Option<String>,
-                /// Expression.
-                "regex" => regex: Option<String>,
-            }
-        }
+        use written::StringMatch as Written;
         match Written::decode(node, cx)? {
             Written { exact: None, prefix: None, regex: None } => Some(Self::Present),
             Written { exact: Some(text), prefix: None, regex: None } => Some(Self::Exact(text)),

@@ -4,6 +4,7 @@ use super::destination::Destination;
 use super::grpc_timeout;
 use super::header_operations::Operations;
 use super::profile::ForwardingProfile;
+use super::retry;
 use super::rule::{Forward, Rule, RuleAction};
 use super::virtual_host::Route;
 use super::{RouteTable, RuleId, Steering};
@@ -212,13 +213,17 @@ impl<'t> RouteChoice<'t> {
                 set(":authority", Cow::Owned(destination.authority_of_service().into_bytes()))
             }
         }
+        let timeout_ms = grpc_timeout::bound(request, forward.timeout_ms);
+        if let Some(milliseconds) = timeout_ms {
+            set(retry::TIMEOUT, Cow::Owned(milliseconds.to_string().into_bytes()));
+        }
+        // The upstream is told of the first time that runs out.
+        let soonest = [timeout_ms, forward.per_try_timeout_ms].into_iter().flatten().min();
+        if let Some(milliseconds) = soonest.filter(|_| request.is_grpc()) {
+            set(grpc_timeout::HEADER, Cow::Owned(grpc_timeout::value(milliseconds).into_bytes()));
+        }
         for (name, value) in &forward.orders {
             set(name, Cow::Borrowed(value.as_bytes()));
-        }
-        if let Some(bound) = forward.timeout_ms
-            && let Some(capped) = grpc_timeout::capped(request, bound)
-        {
-            set(grpc_timeout::HEADER, Cow::Owned(capped.into_bytes()));
         }
         if let Some(rewrite) = &forward.path
             && let (Some(path_and_query), Some(path)) = (request.path_and_query(), request.path())

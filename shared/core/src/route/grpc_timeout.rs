@@ -1,8 +1,7 @@
-//! `grpc-timeout`: how long a gRPC client wants to wait, which a rule's `timeout` bounds.
+//! `grpc-timeout`: how long a gRPC client wants to wait, up to the rule's `timeout`.
 //!
-//! Istio gives Envoy's route the same bound for both. Here one route serves rules with and without, and so leaves the
-//! client's wish as it is; the rule's own bound goes into the header, from which Envoy takes its timer, and which it would
-//! change for the upstream in the same way.
+//! Istio has Envoy's route do this (`max_grpc_timeout`). One route serves all rules here, so the filter says the outcome in the
+//! words that Envoy's router would arrive at itself.
 
 use crate::request::RequestView;
 
@@ -11,19 +10,28 @@ pub(super) const HEADER: &str = "grpc-timeout";
 /// The most digits that a value has.
 const MAX_DIGITS: usize = 8;
 
-/// The new value of the header, if the client asks for more than `bound_ms`.
-pub(super) fn capped(request: &RequestView<'_>, bound_ms: u64) -> Option<String> {
-    let asked = milliseconds(request.headers().first(HEADER)?)?;
-    if asked <= bound_ms {
-        return None;
+/// The bound on a request in milliseconds: the rule's, or less where a gRPC client asks for less.
+pub(super) fn bound(request: &RequestView<'_>, rule_ms: Option<u64>) -> Option<u64> {
+    if !request.is_grpc() {
+        return rule_ms;
     }
-    let mut value = (bound_ms, 'm');
+    // No time at all stands for any.
+    let asked = request.headers().first(HEADER).and_then(milliseconds).filter(|asked| *asked > 0);
+    match (asked, rule_ms) {
+        (Some(asked), Some(rule)) => Some(asked.min(rule)),
+        (asked, rule) => asked.or(rule),
+    }
+}
+
+/// The value of the header for so many milliseconds.
+pub(super) fn value(milliseconds: u64) -> String {
+    let mut value = (milliseconds, 'm');
     for (factor, unit) in [(1000, 'S'), (60, 'M'), (60, 'H')] {
         if value.0.to_string().len() > MAX_DIGITS {
             value = (value.0 / factor, unit);
         }
     }
-    Some(format!("{}{}", value.0, value.1))
+    format!("{}{}", value.0, value.1)
 }
 
 /// A value in milliseconds, rounded up; `None` for one that Envoy, too, takes for none.
@@ -50,28 +58,43 @@ mod tests {
     use crate::request::HeaderMap;
 
     #[test]
-    fn a_client_that_asks_for_more_gets_the_bound() {
-        for (asked, bound, expected) in [
-            ("2S", 1000, Some("1000m")),
-            ("1S", 1000, None),
-            ("1001m", 1000, Some("1000m")),
-            ("1000001u", 1000, Some("1000m")),
-            ("1000000u", 1000, None),
-            ("1000000001n", 1000, None),
-            ("1M", 1000, Some("1000m")),
-            ("1H", 3_599_999, Some("3599999m")),
-            ("99999999H", 100_000_000, Some("100000S")),
-            ("0m", 1000, None),
-            ("5", 1, None),
-            ("", 1, None),
-            ("5x", 1, None),
-            ("123456789S", 1, None),
-            ("-5S", 1, None),
+    fn a_call_gets_the_smaller_of_what_it_asks_for_and_what_the_rule_allows() {
+        for (asked, rule, expected) in [
+            ("900m", Some(1000), Some(900)),
+            ("1S", Some(1000), Some(1000)),
+            ("2S", Some(1000), Some(1000)),
+            ("2S", None, Some(2000)),
+            ("998999u", Some(1000), Some(999)),
+            ("1n", None, Some(1)),
+            ("1M", None, Some(60_000)),
+            ("1H", None, Some(3_600_000)),
+            ("0m", Some(1000), Some(1000)),
+            ("0m", None, None),
+            ("5", None, None),
+            ("", Some(1000), Some(1000)),
+            ("5x", None, None),
+            ("123456789n", None, None),
+            ("-5m", None, None),
         ] {
-            let buffer = HeaderMap::write(&[(HEADER, asked)]);
-            let headers = HeaderMap::parse(&buffer).unwrap();
-            let request = RequestView::new(&headers, &());
-            assert_eq!(capped(&request, bound).as_deref(), expected, "{asked}");
+            for (content_type, expected) in [("application/grpc+proto", expected), ("text/plain", rule)] {
+                let buffer = HeaderMap::write(&[(HEADER, asked), ("content-type", content_type)]);
+                let headers = HeaderMap::parse(&buffer).unwrap();
+                let request = RequestView::new(&headers, &());
+                assert_eq!(bound(&request, rule), expected, "{asked} {content_type}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_have_no_more_digits_than_clients_read() {
+        for (milliseconds, expected) in [
+            (1, "1m"),
+            (99_999_999, "99999999m"),
+            (100_000_000, "100000S"),
+            (100_000_000_000, "1666666M"),
+            (359_999_996_400_000, "99999999H"),
+        ] {
+            assert_eq!(value(milliseconds), expected);
         }
     }
 }

@@ -113,6 +113,11 @@ pub(super) fn compile(
     (own, orders)
 }
 
+/// The bound on each try that `orders` name.
+pub(super) fn per_try_timeout_ms(orders: &[Order]) -> Option<u64> {
+    orders.iter().find(|(name, _)| *name == PER_TRY_TIMEOUT).and_then(|(_, value)| value.parse().ok())
+}
+
 /// What counts as a failure worth another try.
 #[derive(Debug, Default)]
 struct Conditions {

@@ -37,10 +37,12 @@ pub(super) struct Forward {
     pub(super) path: Option<PathRewrite>,
     /// The authority that the rule itself asks for; a destination's own counts only without it.
     pub(super) authority: Option<String>,
-    /// Timeout and retries.
+    /// What the router is told about retries.
     pub(super) orders: Vec<Order>,
     /// The bound on the whole request in milliseconds, which bounds a client's own wish, too.
     pub(super) timeout_ms: Option<u64>,
+    /// The bound on each try in milliseconds.
+    pub(super) per_try_timeout_ms: Option<u64>,
     pub(super) cors: Option<Cors>,
     pub(super) profile: Option<ForwardingProfile>,
 }
@@ -79,8 +81,7 @@ impl Rule {
         }
         let timeout_ms =
             written.timeout.and_then(|span| quantity::milliseconds(span, &at.field("timeout"), problems));
-        let mut orders: Vec<Order> =
-            timeout_ms.iter().map(|millis| (retry::TIMEOUT, millis.to_string())).collect();
+        let mut orders: Vec<Order> = Vec::new();
         let retries = written.retries.as_ref().map(|retries| {
             let (own, said) = retry::compile(retries, &at.field("retries"), problems);
             orders.extend(said);
@@ -114,8 +115,9 @@ impl Rule {
                     destinations: destinations?,
                     path: rewrite.path,
                     authority: rewrite.authority.or(headers.authority),
-                    orders,
                     timeout_ms,
+                    per_try_timeout_ms: retry::per_try_timeout_ms(&orders),
+                    orders,
                     cors,
                     profile: ForwardingProfile::new(retries, mirrors),
                 };
