@@ -36,7 +36,7 @@ fn properties(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         ("authority regex", get("/authority"), V2),
         ("header exact: internal", team("internal"), V2),
         ("- near miss", team("Internal"), V1),
-        ("- sent twice, it is another value", team("internal").header("x-team", "internal"), V1),
+        ("- a line beside it does not hide it", team("other").header("x-team", "internal"), V2),
         ("header prefix: beta-", team("beta-7"), V2),
         ("- near miss", team("beta"), V1),
         ("header regex: canary|nightly", team("nightly"), V2),

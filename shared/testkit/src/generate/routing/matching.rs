@@ -62,7 +62,7 @@ fn one(draw: &mut Draw, number: usize, narrow: bool) -> Map<String, Value> {
         put("withoutHeaders", named(draw, &["x-a", "x-b", "cookie", "x_a", "user-agent", ":authority"]));
     }
     if draw.percent(20) {
-        put("queryParams", named(draw, &["q", "r", "Q", "q;r", ""]));
+        put("queryParams", named(draw, &["q", "r", "Q", "q;r"]));
     }
     if draw.percent(6) {
         put("port", json!(draw.one(&[80, 80, 8080])));
