@@ -1,7 +1,7 @@
 # The only entry point: people, CI and the README call these targets. The work is done by the scripts in toolchain/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test wasm demo compose-test test lint clean
+.PHONY: help setup setup-test wasm demo compose-test test fuzz lint clean
 
 # What the tests and the demo are to use; see CONTRIBUTING.md, "Tool chain".
 export ENVOY MESH_POLICY_TOOLCHAIN
@@ -37,6 +37,9 @@ compose-test: setup wasm ## run the mesh in containers and check it; says so whe
 
 test: setup-test wasm ## every test: host, core as wasm in Node, filters in Envoy; ends with counts
 	@toolchain/test
+
+fuzz: setup wasm ## filters against Envoy's own features with generated cases (SECONDS=600 SEED=n AREA=routing|authorization)
+	@toolchain/fuzz "$(or $(SECONDS),600)" "$(SEED)" "$(AREA)"
 
 lint: setup ## formatting, clippy for all targets, docs, dependencies; nothing is changed
 	@toolchain/lint

@@ -11,6 +11,7 @@
 //! * [`corpus`]: the cases of `testdata`, sent through an Envoy;
 //! * [`mesh`]: a service with two versions, and an Envoy with filters in front of it;
 //! * [`markdown`]: examples, commands and links of what people read; [`readme`]: the filters that stand in it;
+//! * [`differential`]: generated cases, through the filters and through Envoy's own features;
 //! * [`statistics`]: bounds by which splits and percentages are judged;
 //! * [`table`]: the demo's table, and [`demo`] itself.
 //!
@@ -42,6 +43,7 @@ pub mod client;
 pub mod config;
 pub mod corpus;
 pub mod demo;
+pub mod differential;
 pub mod edge;
 pub mod envoy;
 mod error;

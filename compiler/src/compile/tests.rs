@@ -209,7 +209,7 @@ fn what_no_header_can_say_is_a_route_of_its_own() {
     let name = routes[1]["name"].as_str().unwrap();
     assert_eq!(
         routes[1]["match"],
-        json!({"prefix": "/", "headers": [{"name": control::PROFILE, "string_match": {"exact": name}}]})
+        json!({"prefix": "", "headers": [{"name": control::PROFILE, "string_match": {"exact": name}}]})
     );
     assert_eq!(
         routes[1]["route"]["retry_policy"],

@@ -219,7 +219,8 @@ fn mirror((cluster, share): (&str, u32)) -> Value {
 fn route(name: &str, retry_policy: Value) -> Value {
     json!({
         "name": name,
-        "match": {"prefix": "/"},
+        // Also of paths that a rewrite left without a leading slash.
+        "match": {"prefix": ""},
         "route": {
             "cluster_header": control::CLUSTER,
             // No bound unless the filter says one; it knows what a gRPC client asks for, too.

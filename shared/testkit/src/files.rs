@@ -13,6 +13,7 @@ macro_rules! files {
 
 files!(
     "authorization/addresses",
+    "authorization/as-envoy",
     "authorization/conditions",
     "authorization/decisions",
     "authorization/deny-all",
@@ -23,6 +24,7 @@ files!(
     "authorization/operations",
     "authorization/refused",
     "routing/actions",
+    "routing/as-envoy",
     "routing/conditions",
     "routing/cors",
     "routing/delegates",

@@ -136,7 +136,7 @@ impl<'t> RouteChoice<'t> {
         match &self.route.rule.action {
             RuleAction::Forward(forward) => forward.cors.as_ref()?.preflight(request),
             RuleAction::Redirect(redirect, _) => Some(redirect.reply(request, self.route.route.matched.part)),
-            RuleAction::DirectResponse(response, _) => Some(response.reply()),
+            RuleAction::DirectResponse(response, _) => Some(response.reply(request)),
         }
     }
 
@@ -187,6 +187,8 @@ impl<'t> RouteChoice<'t> {
         let mut seen = Vec::new();
         if operations.reads_request_headers() {
             self.request_edits(request, &mut seen);
+            // By then the request has its new path and authority.
+            self.forward_edits(request, &mut seen);
         }
         operations.response_edits(request, &seen, edits);
     }
@@ -234,6 +236,11 @@ impl<'t> RouteChoice<'t> {
             set(":path", Cow::Owned(path));
         }
         if let Some(authority) = forward.authority(destination) {
+            // Envoy notes the old one, but not where it is for one of several destinations to say.
+            let noted = forward.authority.is_some() || forward.destinations.list().len() == 1;
+            if let Some(old) = request.authority().filter(|old| noted && !old.is_empty()) {
+                set("x-envoy-original-host", Cow::Owned(old.to_vec()));
+            }
             set(":authority", Cow::Borrowed(authority.as_bytes()));
         }
     }

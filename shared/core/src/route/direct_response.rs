@@ -3,6 +3,7 @@
 use super::place::Place;
 use super::quantity;
 use crate::effect::LocalReply;
+use crate::request::RequestView;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::{HttpBody, HttpDirectResponse};
 
@@ -63,11 +64,20 @@ impl DirectResponse {
         Some(Self { status: status?, body })
     }
 
-    /// The answer.
-    pub(super) fn reply(&self) -> LocalReply {
+    /// The answer. Envoy gives 201 and redirects a `location`: the address that was asked for.
+    pub(super) fn reply(&self, request: &RequestView<'_>) -> LocalReply {
+        let headers = match self.status {
+            201 | 300..400 => {
+                let part = |part: Option<&'_ [u8]>| part.unwrap_or_default().to_vec();
+                let (authority, path) = (part(request.authority()), part(request.path_and_query()));
+                let location = [part(request.scheme()), b"://".to_vec(), authority, path].concat();
+                vec![("location".to_owned(), location)]
+            }
+            _ => Vec::new(),
+        };
         LocalReply {
             status: self.status,
-            headers: Vec::new(),
+            headers,
             body: self.body.clone(),
             grpc_status: None,
             details: "direct_response".to_owned(),

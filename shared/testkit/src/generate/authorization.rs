@@ -166,7 +166,8 @@ fn probe(draw: &mut Draw) -> Probe {
             destination_port: draw.one(&[80, 80, 8080]),
         }
     } else {
-        Told { remote_ip: "::1".to_owned(), destination_ip: "::1".to_owned(), destination_port: 80 }
+        let remote_ip = draw.text(&["::1", "2001:db8::1", "::ffff:127.0.0.1"]).to_owned();
+        Told { remote_ip, destination_ip: "::1".to_owned(), destination_port: 80 }
     };
     let mut probe = Probe {
         told: Some(told),
@@ -182,8 +183,15 @@ fn probe(draw: &mut Draw) -> Probe {
     };
     target::headers(draw, condition::HEADERS, condition::VALUES, &mut probe);
     if draw.percent(8) {
-        let addresses =
-            draw.text(&["10.0.0.1", "10.0.0.1, 127.0.0.2", "not an address", "10.1.2.3", "::1", "127.0.0.2"]);
+        let addresses = draw.text(&[
+            "10.0.0.1",
+            "10.0.0.1, 127.0.0.2",
+            "not an address",
+            "10.1.2.3",
+            "::1",
+            "::ffff:10.0.0.1",
+            "127.0.0.2",
+        ]);
         probe.headers.push(("x-forwarded-for".to_owned(), addresses.into()));
     }
     if draw.percent(4) {

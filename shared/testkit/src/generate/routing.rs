@@ -45,7 +45,13 @@ pub fn generate(seed: u64, requests: usize) -> PolicySet {
     for (number, spec) in delegates.into_iter().enumerate() {
         resources.push(resource("VirtualService", &format!("delegate-{number}"), "shop", spec));
     }
-    let probes = (0..requests).map(|_| probe(&mut draw)).collect();
+    let mut probes: Vec<Probe> = (0..requests).map(|_| probe(&mut draw)).collect();
+    // The echo server counts a copy as a try: which of both fails first would be a matter of chance.
+    if resources.iter().any(|resource| resource.to_string().contains("\"mirror")) {
+        for probe in &mut probes {
+            probe.headers.retain(|(name, _)| name != "x-echo-fail-first");
+        }
+    }
     PolicySet { workload: None, resources, probes, by_chance }
 }
 
@@ -162,7 +168,13 @@ fn probe(draw: &mut Draw) -> Probe {
             let line = draw.text(&["x-r: u", "x-s: u", "x-a: u", "server: u", "x-r:", "date: u"]);
             probe.headers.push(("x-echo-header".to_owned(), line.into()));
         }
-        10..=11 => probe.headers.push(("content-type".to_owned(), b"application/grpc".to_vec())),
+        10..=11 => {
+            probe.headers.push(("content-type".to_owned(), b"application/grpc".to_vec()));
+            if draw.percent(50) {
+                let wish = draw.text(&["3S", "2M", "9000m", "5x"]);
+                probe.headers.push(("grpc-timeout".to_owned(), wish.into()));
+            }
+        }
         12 => probe.headers.push(("x-echo-close".to_owned(), b"true".to_vec())),
         _ => {}
     }

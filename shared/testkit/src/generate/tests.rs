@@ -15,14 +15,12 @@ fn share(generate: fn(u64, usize) -> PolicySet) -> usize {
 #[test]
 fn a_third_of_the_requests_find_a_route() {
     let share = share(routing::generate);
-    println!("{share} %");
     assert!(share >= 33, "{share} %");
 }
 
 #[test]
 fn a_third_of_the_requests_meet_a_policy_s_rule() {
     let share = share(authorization::generate);
-    println!("{share} %");
     assert!(share >= 33, "{share} %");
 }
 

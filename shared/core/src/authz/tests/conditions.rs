@@ -92,7 +92,7 @@ fn sources_compare_as_envoy_does() {
         ("ipBlocks", r#"["10.0.0.0/24"]"#, plain(), true),
         ("ipBlocks", r#"["192.0.2.7"]"#, plain(), false),
         ("ipBlocks", r#"["2001:db8::/32"]"#, plain().with(Attribute::DirectRemoteIp, "2001:db8::9"), true),
-        ("ipBlocks", r#"["10.0.0.9"]"#, plain().with(Attribute::DirectRemoteIp, "::ffff:10.0.0.9"), true),
+        ("ipBlocks", r#"["10.0.0.9"]"#, plain().with(Attribute::DirectRemoteIp, "::ffff:10.0.0.9"), false),
         ("remoteIpBlocks", r#"["192.0.2.7"]"#, plain(), true),
         ("notRemoteIpBlocks", r#"["192.0.2.0/24"]"#, plain(), false),
         // Several names: any may match.

@@ -1,0 +1,87 @@
+//! Where the engines differ on purpose, or where a comparison would say nothing.
+
+use super::observe::Outcome;
+use mesh_policy_testkit::generate::{PolicySet, Probe};
+use std::collections::BTreeSet;
+
+/// Headers that are not compared, and why.
+pub const IGNORED_HEADERS: &[(&str, &str)] = &[
+    ("x-request-id", "random for each request"),
+    ("date", "the clock"),
+    ("x-envoy-upstream-service-time", "a measurement"),
+    (
+        "x-envoy-expected-rq-timeout-ms",
+        "Envoy writes it for a timeout that a header asks for, and not for one of a route",
+    ),
+    ("x-differential-number", "the number that the test gives to each request"),
+    ("x-echo-key", "the same number, for the echo server"),
+];
+
+/// An intended difference.
+pub struct Difference {
+    /// Its name in `docs/differences.md`.
+    pub name: &'static str,
+    /// Why it is intended.
+    pub reason: &'static str,
+    /// How the lines begin in which it shows.
+    lines: &'static [&'static str],
+    /// Whether it can show in these outcomes.
+    applies: fn(&Seen<'_>) -> bool,
+}
+
+/// What a difference is told of a pair of outcomes.
+struct Seen<'a> {
+    set: &'a PolicySet,
+    probe: &'a Probe,
+    wasm: &'a BTreeSet<Outcome>,
+    native: &'a BTreeSet<Outcome>,
+}
+
+/// Every intended difference.
+pub const DIFFERENCES: &[Difference] = &[
+    Difference {
+        name: "control headers",
+        reason: "the filters steer Envoy by headers that begin with `x-mesh-policy-` and remove those that a client sends",
+        lines: &["x-mesh-policy-"],
+        applies: |seen| seen.probe.headers.iter().any(|(name, _)| name.starts_with("x-mesh-policy-")),
+    },
+    Difference {
+        name: "content type of local replies",
+        reason: "Envoy settles the content type of its own answers after a route's header operations, a filter sees it before \
+                 them: operations on `content-type` come out otherwise on aborts, redirects and direct responses",
+        lines: &["content-type:"],
+        applies: |seen| {
+            let local = |outcomes: &BTreeSet<Outcome>| {
+                outcomes.iter().all(|outcome| {
+                    outcome.received.is_empty() || outcome.response.contains("\nbody upstream connect error")
+                })
+            };
+            local(seen.wasm) && local(seen.native)
+        },
+    },
+    Difference {
+        name: "time of one try",
+        reason: "a gRPC request gets the time of the whole request in `grpc-timeout`, as the filters' rule takes its timer from \
+                 that header; Envoy's own route writes the time of one try",
+        lines: &["grpc-timeout:"],
+        applies: |seen| {
+            seen.set.resources.iter().any(|resource| resource.to_string().contains("perTryTimeout"))
+        },
+    },
+];
+
+pub(super) fn explains(
+    set: &PolicySet,
+    probe: &Probe,
+    wasm: &BTreeSet<Outcome>,
+    native: &BTreeSet<Outcome>,
+) -> bool {
+    let seen = Seen { set, probe, wasm, native };
+    // Several may show at once.
+    let applying = DIFFERENCES.iter().filter(|difference| (difference.applies)(&seen));
+    let lines: Vec<&str> = applying.flat_map(|difference| difference.lines).copied().collect();
+    let without = |outcomes: &BTreeSet<Outcome>| -> BTreeSet<Outcome> {
+        outcomes.iter().map(|outcome| outcome.without(&lines)).collect()
+    };
+    without(wasm) == without(native)
+}
