@@ -10,23 +10,29 @@ use crate::{Context, Result};
 
 static HANDED_OUT: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
+/// The ports that are handed out: below those that Linux gives to whoever binds port 0 or connects (from 32768 on), which
+/// could take a port between the moment it is found free and the moment the program binds it.
+const RANGE: std::ops::Range<u16> = 20_000..32_000;
+
 /// A loopback port that nothing listens on and that this process has not handed out before.
 ///
-/// Another process may still take it first; where the program can bind port 0, let it.
+/// Another process that asks here may still take it first; where the program can bind port 0, let it.
 ///
 /// # Errors
-/// No socket can be bound.
+/// No port of the range is free.
 pub fn free() -> Result<u16> {
-    // Kept open until the end, or the kernel may offer the same port again at once.
-    let mut refused = Vec::new();
-    loop {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("binding a loopback port")?;
-        let port = listener.local_addr().context("asking for the bound port")?.port();
-        if HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
-            return Ok(port);
-        }
-        refused.push(listener);
-    }
+    let mut handed_out = HANDED_OUT.lock().unwrap_or_else(PoisonError::into_inner);
+    // Each process begins elsewhere, so that two of them seldom meet.
+    let begin = std::process::id() % u32::from(RANGE.end - RANGE.start);
+    let begin = RANGE.start + u16::try_from(begin).unwrap_or_default();
+    (begin..RANGE.end)
+        .chain(RANGE.start..begin)
+        .find(|port| {
+            !handed_out.contains(port)
+                && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+                && handed_out.insert(*port)
+        })
+        .context("no port from 20000 to 31999 is free")
 }
 
 #[cfg(test)]

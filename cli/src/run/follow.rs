@@ -94,7 +94,11 @@ impl Gateway<'_> {
             Ok(changed) => changed,
             // The end of Envoy is what the caller reports.
             Err(Refused::Interrupted) => return Ok(()),
-            Err(Refused::Failed(why)) => return Err(Failure::environment(why)),
+            Err(Refused::Failed(why)) => {
+                // Nothing is wrong with the edit: a busy machine must not lose it.
+                self.watch.again();
+                return Err(Failure::environment(why).help("it is tried again"));
+            }
             Err(Refused::Envoy(file)) => {
                 return Err(Failure::environment(format!("Envoy refuses `{file}`")).help(
                     "its own words stand above; `mesh-policy compile --xds` writes the file, to look at it",

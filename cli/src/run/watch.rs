@@ -77,6 +77,12 @@ impl Watch {
         Some((value, edit))
     }
 
+    /// Counts what was read last as not read: it is due again after the next rest.
+    pub fn again(&mut self) {
+        self.read = Err("to be read again".to_owned());
+        self.since = Instant::now();
+    }
+
     fn note(&mut self, now: State) -> bool {
         let changed = now != self.seen;
         if changed {
