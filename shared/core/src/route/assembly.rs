@@ -71,8 +71,9 @@ impl<'a> Assembly<'a> {
                 for (service, segment) in self.virtual_services.iter().zip(&segments) {
                     // A VirtualService without any rule for this proxy opens no host.
                     let Some(segment) = segment.filter(|at| self.has_routes(*at)) else { continue };
+                    // As Istio does: compared as they are written, served in any case.
                     for host in intersection(&server.hosts_for(&service.namespace), &service.hosts) {
-                        let place = *places.entry(host).or_insert_with_key(|host| {
+                        let place = *places.entry(host.to_ascii_lowercase()).or_insert_with_key(|host| {
                             domains.push((of_host(host).into_owned(), Vec::new()));
                             domains.len() - 1
                         });
@@ -111,8 +112,8 @@ impl<'a> Assembly<'a> {
             if !written.gateways.iter().any(|gateway| gateway == MESH) {
                 continue;
             }
-            let names: Vec<String> =
-                written.hosts.iter().filter(|h| !taken.contains_key(*h)).cloned().collect();
+            let names = written.hosts.iter().map(|host| host.to_ascii_lowercase());
+            let names: Vec<String> = names.filter(|host| !taken.contains_key(host)).collect();
             if names.is_empty() {
                 continue;
             }

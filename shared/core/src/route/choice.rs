@@ -236,14 +236,28 @@ impl<'t> RouteChoice<'t> {
             set(":path", Cow::Owned(path));
         }
         if let Some(authority) = forward.authority(destination) {
-            // Envoy notes the old one, but not where it is for one of several destinations to say.
-            let noted = forward.authority.is_some() || forward.destinations.list().len() == 1;
-            if let Some(old) = request.authority().filter(|old| noted && !old.is_empty()) {
-                set("x-envoy-original-host", Cow::Owned(old.to_vec()));
+            if let Some(old) = noted_authority(forward, destination, request) {
+                set("x-envoy-original-host", old);
             }
             set(":authority", Cow::Borrowed(authority.as_bytes()));
         }
     }
+}
+
+/// The authority that Envoy notes when it writes a new one. It writes that of one of several destinations first, and notes
+/// nothing; then that of the rule, and notes the one it finds.
+fn noted_authority<'t>(
+    forward: &'t Forward,
+    destination: &'t Destination,
+    request: &RequestView<'_>,
+) -> Option<Cow<'t, [u8]>> {
+    let several = forward.destinations.list().len() > 1;
+    let old = match (&forward.authority, &destination.authority) {
+        (Some(_), Some(first)) if several => Cow::Borrowed(first.as_bytes()),
+        (None, _) if several => return None,
+        _ => Cow::Owned(request.authority()?.to_vec()),
+    };
+    Some(old).filter(|old| !old.is_empty())
 }
 
 /// Removes every control header that the client sent.

@@ -86,7 +86,7 @@ impl ServerHost {
             Some(".") => Some(owner.to_owned()),
             Some(name) => Some(name.to_owned()),
         };
-        Some(Self { namespace, host: host.to_ascii_lowercase() })
+        Some(Self { namespace, host: host.to_owned() })
     }
 }
 

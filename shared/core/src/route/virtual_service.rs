@@ -155,7 +155,7 @@ impl VirtualService {
         Self {
             id: format!("{namespace}/{}", resource.name()).into(),
             namespace: namespace.to_owned(),
-            hosts: hosts.iter().map(|host| resolve(host, namespace).to_ascii_lowercase()).collect(),
+            hosts: hosts.iter().map(|host| resolve(host, namespace)).collect(),
             gateways: if gateways.is_empty() {
                 vec![MESH.to_owned()]
             } else {

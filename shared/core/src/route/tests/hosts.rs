@@ -52,6 +52,24 @@ fn a_server_can_be_for_one_namespace() {
 }
 
 #[test]
+fn hosts_meet_as_they_are_written_and_are_served_in_any_case() {
+    let text = gateway_resource(
+        "{port: {number: 80, name: a, protocol: HTTP}, hosts: [low.io, 'Both.io', '*.Wild.io']}",
+    ) + &named("one", "shop", "hosts: [Low.io, 'Both.io', a.wild.io], gateways: [edge]")
+        + &named("two", "shop", "hosts: [A.Wild.io], gateways: [edge]");
+    let table = table_for(&text, &gateway());
+    for (host, expected) in [
+        ("low.io", "unknown host"),
+        ("Low.io", "unknown host"),
+        ("both.io", "one"),
+        ("BOTH.io", "one"),
+        ("a.wild.io", "two"),
+    ] {
+        assert_eq!(chosen(&table, &get(&format!("{host}/"))), expected, "{host}");
+    }
+}
+
+#[test]
 fn without_the_gateway_resource_the_hosts_are_taken_as_they_are() {
     let text = named("one", "shop", "hosts: ['*.shop.io', a.org], gateways: [edge]");
     let table = table_for(&text, &gateway());
