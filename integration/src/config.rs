@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
 use serde_json::{Value, json};
 
 const HTTP: &str = "type.googleapis.com/envoy.extensions.filters.http";
@@ -106,6 +107,28 @@ pub fn wasm_filter(name: &str, module: &Path, configuration: &str) -> Value {
                     "code": { "local": { "filename": module } },
                 },
             },
+        },
+    })
+}
+
+/// What only a native filter can learn of the peer, put where the Wasm filters find it.
+pub fn peer_facts() -> Value {
+    let fact = |key: &str, format: &str| {
+        json!({
+            "object_key": key,
+            "factory_key": "envoy.string",
+            "format_string": { "text_format_source": { "inline_string": format }, "omit_empty_values": true },
+            "skip_if_empty": true,
+        })
+    };
+    json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+            "on_request_headers": [
+                fact(DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+                fact(PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
+            ],
         },
     })
 }

@@ -7,7 +7,6 @@ use crate::modules::Module;
 use crate::upstream::Upstream;
 use crate::{Error, Result};
 use mesh_policy_compiler::native::http_filters_for_policies;
-use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::workload::Workload;
@@ -20,9 +19,9 @@ pub(super) fn parts(
     upstream: &Upstream,
 ) -> Result<Parts> {
     let filters = match layout {
-        Layout::Fused => vec![peer_facts(), wasm(Module::Policy, loaded, workload)?],
+        Layout::Fused => vec![config::peer_facts(), wasm(Module::Policy, loaded, workload)?],
         // The chain of single filters would end with the router, which has no routes to enforce here.
-        Layout::Separate => vec![peer_facts(), wasm(Module::Authz, loaded, workload)?],
+        Layout::Separate => vec![config::peer_facts(), wasm(Module::Authz, loaded, workload)?],
         Layout::Native => native(loaded, workload)?,
     };
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
@@ -76,28 +75,6 @@ fn native(loaded: &Loaded, workload: &Workload) -> Result<Vec<Value>> {
 
 /// The cluster of all workloads.
 const CLUSTER_NAME: &str = "corpus";
-
-/// What only a native filter can learn of the peer, put where the Wasm filters find it.
-fn peer_facts() -> Value {
-    let fact = |key: &str, format: &str| {
-        json!({
-            "object_key": key,
-            "factory_key": "envoy.string",
-            "format_string": { "text_format_source": { "inline_string": format }, "omit_empty_values": true },
-            "skip_if_empty": true,
-        })
-    };
-    json!({
-        "name": "envoy.filters.http.set_filter_state",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
-            "on_request_headers": [
-                fact(DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
-                fact(PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
-            ],
-        },
-    })
-}
 
 fn mark() -> Value {
     json!({

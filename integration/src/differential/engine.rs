@@ -4,7 +4,6 @@ use super::{Area, Engine};
 use crate::config;
 use crate::modules::Module;
 use mesh_policy_compiler::{self as compiler, AccessLog, Options, ProxyChoice, Sources};
-use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::decode::{Context, Decode as _};
 use mesh_policy_istio::node::Node;
@@ -129,7 +128,7 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     let filters = match engine {
         Engine::Wasm => {
             let module = Module::Policy.path().unwrap_or_default();
-            vec![peer_facts(), config::wasm_filter("mesh_policy", &module, &list.to_string())]
+            vec![config::peer_facts(), config::wasm_filter("mesh_policy", &module, &list.to_string())]
         }
         Engine::Native => {
             let mut problems = Problems::new();
@@ -166,26 +165,4 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     let options = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
     config::merge(&mut cluster, &json!({ "typed_extension_protocol_options": options }));
     Ok((listener, vec![cluster], config::bootstrap(&[], &[])))
-}
-
-/// What only a native filter can learn of the peer, put where the Wasm filters find it.
-fn peer_facts() -> Value {
-    let fact = |key: &str, format: &str| {
-        json!({
-            "object_key": key,
-            "factory_key": "envoy.string",
-            "format_string": { "text_format_source": { "inline_string": format }, "omit_empty_values": true },
-            "skip_if_empty": true,
-        })
-    };
-    json!({
-        "name": "envoy.filters.http.set_filter_state",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
-            "on_request_headers": [
-                fact(DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
-                fact(PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
-            ],
-        },
-    })
 }
