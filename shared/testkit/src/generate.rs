@@ -20,7 +20,7 @@ use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{self, Resource};
 use mesh_policy_istio::workload::Workload;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use draw::Draw;
 pub use probe::{Peer, Probe, Told};
@@ -36,6 +36,22 @@ pub struct PolicySet {
     pub probes: Vec<Probe>,
     /// Whether chance decides about some of the outcomes: weights, shares of mirrors and faults.
     pub by_chance: bool,
+}
+
+impl PolicySet {
+    /// The set as the configuration of our filters, the common resources included.
+    ///
+    /// # Errors
+    /// The common file of the corpus cannot be read.
+    pub fn plugin_config(&self) -> Result<Value, String> {
+        let mut items = self.resources.clone();
+        items.extend(common_resources()?.iter().map(|node| json!(node)));
+        let mut config = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        if let (Some(workload), Some(config)) = (&self.workload, config.as_object_mut()) {
+            config.insert("workload".to_owned(), workload.clone());
+        }
+        Ok(config)
+    }
 }
 
 /// The resources that every set of routes leans on, as they are written.
@@ -84,19 +100,30 @@ impl Matcher {
     /// Whether a route is found, or an authorization rule decides.
     #[must_use]
     pub fn matches(&self, probe: &Probe) -> bool {
-        let mut pairs = vec![
-            (b":authority".to_vec(), probe.authority.clone().unwrap_or_default()),
-            (b":path".to_vec(), probe.target.clone()),
-            (b":method".to_vec(), probe.method.clone()),
-            (b":scheme".to_vec(), b"http".to_vec()),
-        ];
-        let lines = probe.headers.iter();
-        pairs.extend(lines.map(|(name, value)| (name.to_ascii_lowercase().into_bytes(), value.clone())));
-        let buffer = HeaderMap::write(&pairs);
-        let Ok(headers) = HeaderMap::parse(&buffer) else { return false };
-        let request = RequestView::new(&headers, probe);
-        self.authorizer.authorize(&request, &mut ()).determining().is_some()
-            || matches!(self.routes.select(&request, &mut ()), Selection::Route(_))
+        self.authorized_by(probe).is_some() || self.routed_by(probe).is_some()
+    }
+
+    /// The authorization rule that decides.
+    #[must_use]
+    pub fn authorized_by(&self, probe: &Probe) -> Option<String> {
+        self.judge(probe, |request| {
+            self.authorizer.authorize(request, &mut ()).determining().map(ToString::to_string)
+        })
+    }
+
+    /// The rule that routes.
+    #[must_use]
+    pub fn routed_by(&self, probe: &Probe) -> Option<String> {
+        self.judge(probe, |request| match self.routes.select(request, &mut ()) {
+            Selection::Route(matched) => Some(matched.rule().to_string()),
+            _ => None,
+        })
+    }
+
+    fn judge<T>(&self, probe: &Probe, judge: impl Fn(&RequestView<'_>) -> Option<T>) -> Option<T> {
+        let buffer = probe.header_map();
+        let headers = HeaderMap::parse(&buffer).ok()?;
+        judge(&RequestView::new(&headers, probe))
     }
 }
 

@@ -8,3 +8,4 @@ pub mod files;
 pub mod generate;
 pub mod outcome;
 pub mod run;
+pub mod scale;

@@ -1,5 +1,7 @@
 //! A request as it is sent.
 
+use mesh_policy_core::request::HeaderMap;
+
 /// How the client is connected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Peer {
@@ -40,4 +42,20 @@ pub struct Probe {
     pub source_ip: String,
     /// What goes before everything else on the connection.
     pub told: Option<Told>,
+}
+
+impl Probe {
+    /// The header map that Envoy would hand to a filter, in the layout of the proxy-wasm ABI.
+    #[must_use]
+    pub fn header_map(&self) -> Vec<u8> {
+        let mut pairs = vec![
+            (b":authority".to_vec(), self.authority.clone().unwrap_or_default()),
+            (b":path".to_vec(), self.target.clone()),
+            (b":method".to_vec(), self.method.clone()),
+            (b":scheme".to_vec(), b"http".to_vec()),
+        ];
+        let lines = self.headers.iter();
+        pairs.extend(lines.map(|(name, value)| (name.to_ascii_lowercase().into_bytes(), value.clone())));
+        HeaderMap::write(&pairs)
+    }
 }
