@@ -9,7 +9,7 @@ use crate::envoy::{duration, extension, put};
 use crate::source::Sources;
 use keys::Keys;
 use mesh_policy_core::authz::Scope;
-use mesh_policy_core::proxy::ProxyContext;
+use mesh_policy_core::proxy::{ProxyContext, ProxyRole};
 use mesh_policy_istio::authentication::JwtRule;
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
@@ -27,9 +27,11 @@ const PAYLOAD: &str = "payload";
 /// Claims that are lists separated by spaces, without being named.
 const SPACE_DELIMITED: [&str; 2] = ["scope", "permission"];
 
-/// The JWT filter of a gateway, when any RequestAuthentication with rules applies to it; clusters that its keys come from
-/// are added to `clusters`.
-pub(crate) fn filter(
+/// Envoy's JWT filter for this proxy, when any RequestAuthentication with rules applies to it; clusters that its keys come
+/// from are added to `clusters`, by name. It belongs in front of everything that asks what a token says.
+///
+/// Rules whose keys cannot be had are errors in `problems`.
+pub fn filter(
     sources: &Sources,
     proxy: &ProxyContext,
     clusters: &mut BTreeMap<String, Value>,
@@ -44,6 +46,10 @@ pub(crate) fn filter(
     for (index, (rule, at)) in rules.iter().enumerate() {
         let Some((name, value)) = keys.of(rule, at) else { continue };
         let mut provider = provider(rule);
+        if matches!(proxy.role, ProxyRole::Gateway(_)) {
+            // Envoy has chosen a route before this filter runs; claims, and headers made of them, may call for another.
+            put(&mut provider, "clear_route_cache", json!(true));
+        }
         put(&mut provider, name, value);
         providers.insert(provider_name(index), Value::Object(provider));
     }

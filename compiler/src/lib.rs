@@ -36,6 +36,7 @@ mod values;
 mod visibility;
 pub mod xds;
 
+pub use authentication::filter as authentication_filter;
 pub use check::{check, check_under};
 pub use compile::{CompiledListener, CompiledProxy, compile};
 pub use finding::{Finding, Refusal};

@@ -11,8 +11,10 @@ mod proxy;
 mod workload;
 
 use crate::client::Request;
+use crate::tokens::Issuer;
 use crate::upstream::Upstream;
-use crate::{Error, Result, wait};
+use crate::{Context, Error, Result, wait};
+use mesh_policy_istio::node::Node;
 use mesh_policy_testkit::corpus::{self, Case, Group};
 use mesh_policy_testkit::files::{COMMON, File};
 use mesh_policy_testkit::outcome::{agree, compare};
@@ -91,13 +93,15 @@ pub fn run(files: &[File], layout: Layout) -> Result<Count> {
         }
     }
     let upstream = Upstream::start("corpus")?;
+    let issuer = Issuer::new("corpus")?;
+    groups.iter_mut().try_for_each(|loaded| verify_tokens(loaded, &issuer))?;
     let mut proxy = Proxy::start(&groups, layout, &upstream)?;
     let mut sent = Vec::new();
     let mut failures = String::new();
     for loaded in &groups {
         for case in &loaded.cases {
-            let answered =
-                proxy.client(loaded, case).and_then(|client| client.send(&request(case, sent.len())));
+            let request = request(case, sent.len(), &issuer)?;
+            let answered = proxy.client(loaded, case).and_then(|client| client.send(&request));
             match answered {
                 Ok(response) => sent.push((loaded, case, response)),
                 Err(error) => {
@@ -138,7 +142,20 @@ fn is_skipped(group: &Group, case: &Case, layout: Layout) -> bool {
     skips.any(|skip| skip.envoy.is_some() || (layout == Layout::Native && skip.native.is_some()))
 }
 
-fn request(case: &Case, number: usize) -> Request {
+/// Has a group whose cases have tokens verify them.
+fn verify_tokens(loaded: &mut Loaded, issuer: &Issuer) -> Result<()> {
+    if loaded.cases.iter().all(|case| case.request.token.is_none()) {
+        return Ok(());
+    }
+    let workload = loaded.group.workload.as_ref();
+    let root = workload.and_then(|workload| workload.root_namespace.as_deref()).unwrap_or("istio-system");
+    let text = issuer.any_issuer(root).to_string();
+    let node = Node::from_json(text.as_bytes()).context("reading a RequestAuthentication")?;
+    loaded.group.resources.nodes.push(node);
+    Ok(())
+}
+
+fn request(case: &Case, number: usize, issuer: &Issuer) -> Result<Request> {
     let text = |field: &Option<String>, default: &str| field.clone().unwrap_or_else(|| default.to_owned());
     let asked = &case.request;
     let mut request = Request::new(text(&asked.method, "GET"), text(&asked.path, "/"))
@@ -151,5 +168,8 @@ fn request(case: &Case, number: usize) -> Request {
         let value = [line.name.as_bytes(), b": ", &line.value].concat();
         request = request.header("x-echo-header", value);
     }
-    request
+    if let Some(payload) = asked.token_payload() {
+        request = request.header("authorization", format!("Bearer {}", issuer.sign(&payload)?));
+    }
+    Ok(request)
 }

@@ -56,6 +56,7 @@ pub mod readme;
 mod runtime;
 pub mod statistics;
 pub mod table;
+pub mod tokens;
 pub mod upstream;
 pub mod usage;
 pub mod wait;

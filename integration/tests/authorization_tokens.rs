@@ -1,10 +1,6 @@
 //! RequestAuthentication through a real Envoy: what its JWT filter finds out about tokens signed here is what the rules see.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a fixture of tests: what it cannot have ends the test that asks"
-)]
+#![expect(clippy::unwrap_used, reason = "a fixture of tests: what it cannot have ends the test that asks")]
 
 use mesh_policy_integration::{
     Result,
@@ -12,70 +8,12 @@ use mesh_policy_integration::{
     config,
     edge::{Edge, policy, resource},
     envoy::{self, Envoy},
+    tokens::Issuer,
 };
-use ring::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _},
-};
-use serde_json::{Value, json};
-
-/// The key of an issuer.
-struct Issuer {
-    name: &'static str,
-    pair: EcdsaKeyPair,
-}
-
-impl Issuer {
-    fn new(name: &'static str) -> Self {
-        let random = SystemRandom::new();
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).unwrap();
-        let pair =
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random).unwrap();
-        Self { name, pair }
-    }
-
-    fn keys(&self) -> String {
-        // One byte says that the point is not compressed; two numbers of 32 bytes follow.
-        let point = self.pair.public_key().as_ref();
-        json!({"keys": [{
-            "kty": "EC", "crv": "P-256", "alg": "ES256", "kid": self.name,
-            "x": base64url(&point[1..33]), "y": base64url(&point[33..65]),
-        }]})
-        .to_string()
-    }
-
-    /// A token with these claims beside `iss`, and an end that is far.
-    fn token(&self, claims: &Value) -> String {
-        let mut payload = json!({"iss": self.name, "exp": 4_000_000_000_u64});
-        for (name, value) in claims.as_object().unwrap() {
-            payload[name] = value.clone();
-        }
-        let header = json!({"alg": "ES256", "typ": "JWT", "kid": self.name});
-        let signed = format!(
-            "{}.{}",
-            base64url(header.to_string().as_bytes()),
-            base64url(payload.to_string().as_bytes())
-        );
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
-        format!("{signed}.{}", base64url(signature.as_ref()))
-    }
-}
-
-fn base64url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for index in 0..=chunk.len() {
-            text.push(ALPHABET[(bits >> (18 - 6 * index)) as usize & 63].into());
-        }
-    }
-    text
-}
+use serde_json::json;
 
 fn authentication(name: &str, issuer: &Issuer, more: &str) -> String {
-    let spec = format!("{{jwtRules: [{{issuer: '{}', jwks: '{}'{more}}}]}}", issuer.name, issuer.keys());
+    let spec = format!("{{jwtRules: [{{issuer: '{}', jwks: '{}'{more}}}]}}", issuer.name(), issuer.keys());
     resource("RequestAuthentication", name, &spec)
 }
 
@@ -89,7 +27,7 @@ fn status(edge: &Edge, request: &Request) -> u16 {
 
 #[test]
 fn rules_see_the_claims_of_a_verified_token() -> Result<()> {
-    let issuer = Issuer::new("https://id.io");
+    let issuer = Issuer::new("https://id.io")?;
     // Each path stands for one way to ask, so that one Envoy answers all of them.
     let rules = [
         ("principal", "from: [{source: {requestPrincipals: ['https://id.io/alice']}}]"),
@@ -133,7 +71,7 @@ fn rules_see_the_claims_of_a_verified_token() -> Result<()> {
         };
         edge.send(&request).unwrap().status
     };
-    let (alice, bob) = (issuer.token(&alice), issuer.token(&bob));
+    let (alice, bob) = (issuer.token(&alice)?, issuer.token(&bob)?);
     let mut found = Vec::new();
     let paths = [
         "principal",
@@ -178,12 +116,12 @@ fn rules_see_the_claims_of_a_verified_token() -> Result<()> {
 
 #[test]
 fn a_token_that_is_not_good_is_401_and_none_passes_without_identity() -> Result<()> {
-    let (issuer, stranger) = (Issuer::new("https://id.io"), Issuer::new("https://id.io"));
+    let (issuer, stranger) = (Issuer::new("https://id.io")?, Issuer::new("https://id.io")?);
     let edge = Edge::start(&authentication("jwt", &issuer, ", audiences: [shop]"))?;
-    let good = issuer.token(&json!({"sub": "a", "aud": "shop"}));
-    let expired = issuer.token(&json!({"sub": "a", "aud": "shop", "exp": 1_000_000_000}));
-    let forged = stranger.token(&json!({"sub": "a", "aud": "shop"}));
-    let audience = issuer.token(&json!({"sub": "a", "aud": "other"}));
+    let good = issuer.token(&json!({"sub": "a", "aud": "shop"}))?;
+    let expired = issuer.token(&json!({"sub": "a", "aud": "shop", "exp": 1_000_000_000}))?;
+    let forged = stranger.token(&json!({"sub": "a", "aud": "shop"}))?;
+    let audience = issuer.token(&json!({"sub": "a", "aud": "other"}))?;
     let (head, _) = good.rsplit_once('.').unwrap();
     let unsigned = format!("{head}.");
     for (token, expected) in [
@@ -208,7 +146,7 @@ fn a_token_that_is_not_good_is_401_and_none_passes_without_identity() -> Result<
 
 #[test]
 fn tokens_are_found_where_the_rule_says_and_go_upstream_only_if_it_says_so() -> Result<()> {
-    let issuer = Issuer::new("https://id.io");
+    let issuer = Issuer::new("https://id.io")?;
     let rule = ", fromHeaders: [{name: x-token, prefix: 'T '}], fromParams: [token], fromCookies: [session], \
                 outputPayloadToHeader: x-payload, outputClaimToHeaders: [{header: x-role, claim: realm.role}]";
     let edge = Edge::start(&format!(
@@ -216,7 +154,7 @@ fn tokens_are_found_where_the_rule_says_and_go_upstream_only_if_it_says_so() -> 
         authentication("jwt", &issuer, rule),
         policy("token", "{rules: [{from: [{source: {requestPrincipals: ['*']}}]}]}")
     ))?;
-    let token = issuer.token(&json!({"sub": "a", "realm": {"role": "admin"}}));
+    let token = issuer.token(&json!({"sub": "a", "realm": {"role": "admin"}}))?;
     for (request, expected) in [
         (Request::get("/").header("x-token", format!("T {token}")), 200),
         (Request::get(format!("/?token={token}")), 200),
@@ -241,7 +179,7 @@ fn tokens_are_found_where_the_rule_says_and_go_upstream_only_if_it_says_so() -> 
 
 #[test]
 fn with_two_issuers_a_good_token_of_either_passes_and_a_bad_one_does_not() -> Result<()> {
-    let (one, two, stranger) = (Issuer::new("one"), Issuer::new("two"), Issuer::new("three"));
+    let (one, two, stranger) = (Issuer::new("one")?, Issuer::new("two")?, Issuer::new("three")?);
     let edge = Edge::start(&format!(
         "{}{}{}",
         authentication("one", &one, ""),
@@ -254,7 +192,7 @@ fn with_two_issuers_a_good_token_of_either_passes_and_a_bad_one_does_not() -> Re
         )
     ))?;
     let claims = json!({"sub": "a"});
-    let (one, two, stranger) = (one.token(&claims), two.token(&claims), stranger.token(&claims));
+    let (one, two, stranger) = (one.token(&claims)?, two.token(&claims)?, stranger.token(&claims)?);
     let ask = |path: &str, token: Option<&str>| {
         let request = Request::get(path);
         let token = token.map(|token| format!("Bearer {token}"));
@@ -269,7 +207,7 @@ fn with_two_issuers_a_good_token_of_either_passes_and_a_bad_one_does_not() -> Re
 
 #[test]
 fn keys_are_fetched_before_the_first_request() -> Result<()> {
-    let (issuer, stranger) = (Issuer::new("https://id.io"), Issuer::new("https://id.io"));
+    let (issuer, stranger) = (Issuer::new("https://id.io")?, Issuer::new("https://id.io")?);
     let routes = config::routes(&[config::direct_response("/keys", 200, &issuer.keys())]);
     let server = Envoy::start(
         &config::bootstrap(&[config::listener("keys", &[], &routes)], &[]),
@@ -279,12 +217,12 @@ fn keys_are_fetched_before_the_first_request() -> Result<()> {
     let spec = format!("{{jwtRules: [{{issuer: 'https://id.io', jwksUri: '{uri}'}}]}}");
     let edge = Edge::start(&resource("RequestAuthentication", "jwt", &spec))?;
     let claims = json!({"sub": "a"});
-    assert_eq!(status(&edge, &with(&issuer.token(&claims))), 200);
-    assert_eq!(status(&edge, &with(&stranger.token(&claims))), 401);
+    assert_eq!(status(&edge, &with(&issuer.token(&claims)?)), 200);
+    assert_eq!(status(&edge, &with(&stranger.token(&claims)?)), 401);
     // Without its keys a token proves nothing, and a request without a token needs none. Nobody listens on port 1.
     let spec = "{jwtRules: [{issuer: 'https://id.io', jwksUri: 'http://127.0.0.1:1/keys'}]}";
     let edge = Edge::start(&resource("RequestAuthentication", "jwt", spec))?;
-    assert_eq!(status(&edge, &with(&issuer.token(&claims))), 401);
+    assert_eq!(status(&edge, &with(&issuer.token(&claims)?)), 401);
     assert_eq!(status(&edge, &Request::get("/")), 200);
     Ok(())
 }

@@ -83,6 +83,7 @@ fn every_field_of_a_rule_reaches_envoy() {
             "payload_in_metadata": "payload",
             "normalize_payload_in_metadata": {"space_delimited_claims": ["scope", "permission", "roles"]},
             "claim_to_headers": [{"header_name": "x-sub", "claim_name": "a.sub"}],
+            "clear_route_cache": true,
         }})
     );
     assert_eq!(found["bypass_cors_preflight"], true);

@@ -7,10 +7,12 @@ use crate::modules::Module;
 use crate::upstream::Upstream;
 use crate::{Error, Result};
 use mesh_policy_compiler::native::http_filters_for_policies;
+use mesh_policy_compiler::{Sources, authentication_filter};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::workload::Workload;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 pub(super) fn parts(
     loaded: &Loaded,
@@ -18,12 +20,13 @@ pub(super) fn parts(
     layout: Layout,
     upstream: &Upstream,
 ) -> Result<Parts> {
-    let filters = match layout {
+    let mut filters = match layout {
         Layout::Fused => vec![config::peer_facts(), wasm(Module::Policy, loaded, workload)?],
         // The chain of single filters would end with the router, which has no routes to enforce here.
         Layout::Separate => vec![config::peer_facts(), wasm(Module::Authz, loaded, workload)?],
         Layout::Native => native(loaded, workload)?,
     };
+    filters.splice(..0, authentication(loaded, workload)?);
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
     let listener = config::listener_with(&loaded.name, &filters, &config::route_to(CLUSTER_NAME), &manager);
     let mut cluster = config::cluster(CLUSTER_NAME, &[upstream.address()]);
@@ -64,11 +67,26 @@ fn wasm(module: Module, loaded: &Loaded, workload: &Workload) -> Result<Value> {
     Ok(config::wasm_filter(name, &module.path()?, &list.to_string()))
 }
 
+/// The filter that verifies tokens, when the group has any.
+fn authentication(loaded: &Loaded, workload: &Workload) -> Result<Option<Value>> {
+    let list = json!({ "apiVersion": "v1", "kind": "List", "items": loaded.group.resources.nodes });
+    let sources = Sources::from_text("group.json", &list.to_string());
+    let mut problems = Problems::new();
+    let proxy = proxy(workload, &mut problems);
+    let filter = authentication_filter(&sources, &proxy, &mut BTreeMap::new(), &mut problems);
+    if problems.is_empty() { Ok(filter) } else { Err(Error::new(problems.to_string())) }
+}
+
+fn proxy(workload: &Workload, problems: &mut Problems) -> ProxyContext {
+    let mut proxy = ProxyContext::compile(workload, problems);
+    proxy.labels.get_or_insert_default();
+    proxy
+}
+
 /// Envoy's own filters that enforce the policies of the group.
 fn native(loaded: &Loaded, workload: &Workload) -> Result<Vec<Value>> {
     let mut problems = Problems::new();
-    let mut proxy = ProxyContext::compile(workload, &mut problems);
-    proxy.labels.get_or_insert_default();
+    let proxy = proxy(workload, &mut problems);
     let filters = http_filters_for_policies(&loaded.group.resources.resources, &proxy, &mut problems);
     if problems.is_empty() { Ok(filters) } else { Err(Error::new(problems.to_string())) }
 }

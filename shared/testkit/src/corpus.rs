@@ -59,6 +59,8 @@ wire! {
         "path" => path: Option<String>,
         /// Header lines in order.
         "headers" => headers: Vec<HeaderLine>,
+        /// The claims of a token, which every run through Envoy signs and verifies; no token when absent.
+        "token" => token: Option<Unchecked>,
         /// The URI SAN of the client's certificate, several separated by commas; plain text when absent.
         "from" => from: Option<String>,
         /// The server name that the client asks for in the TLS handshake; only with `from`.
@@ -171,6 +173,15 @@ pub struct Unchecked(pub Node);
 impl Decode for Unchecked {
     fn decode(node: &Node, _: &mut Context) -> Option<Self> {
         Some(Self(node.clone()))
+    }
+}
+
+impl Request {
+    /// The payload of its token, as JSON.
+    #[must_use]
+    pub fn token_payload(&self) -> Option<Vec<u8>> {
+        let Unchecked(claims) = self.token.as_ref()?;
+        serde_json::to_vec(claims).ok()
     }
 }
 

@@ -14,6 +14,7 @@ macro_rules! files {
 files!(
     "authorization/addresses",
     "authorization/as-envoy",
+    "authorization/claims",
     "authorization/conditions",
     "authorization/decisions",
     "authorization/deny-all",
@@ -25,6 +26,7 @@ files!(
     "authorization/refused",
     "routing/actions",
     "routing/as-envoy",
+    "routing/claims",
     "routing/conditions",
     "routing/cors",
     "routing/delegates",

@@ -221,6 +221,7 @@ impl Attributes for Connection<'_> {
             Attribute::PeerUriSans => from.as_deref()?,
             Attribute::RequestedServerName => sni.as_deref().or(from.as_deref().and(Some(DEFAULT_SNI)))?,
             Attribute::Protocol => "HTTP/1.1",
+            Attribute::JwtPayload => return self.0.token_payload(),
             _ => return None,
         };
         Some(text.as_bytes().to_vec())
