@@ -32,6 +32,10 @@ impl Filter for Policy {
         if !phase::authorize(&self.authorizer, request, &mut plan) {
             return plan;
         }
+        // In front of Envoy's ext_authz filter: the rest is decided behind it, by another instance.
+        if self.authorizer.stands_before_ext_authz() {
+            return plan;
+        }
         phase::drop_control_headers(&self.table, request, &mut plan);
         let routed = phase::route(&self.table, request, random);
         if let Routed::Chosen(choice) = routed {

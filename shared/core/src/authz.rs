@@ -2,7 +2,8 @@
 //!
 //! Policies of one action form one pool, whatever namespace they come from. DENY is asked first: any rule that matches
 //! rejects. Then ALLOW: when there is any such policy, also one without rules, some rule must match. AUDIT is recorded; a dry
-//! run gives a shadow verdict and changes nothing.
+//! run gives a shadow verdict and changes nothing. CUSTOM comes before all of them, in an authorizer of its own: see
+//! [`ExternalAuthorization`].
 //!
 //! What a request does not have matches no value, and so satisfies every `not` field: a header, a token, the identity of a
 //! peer without TLS. What cannot be *told* is something else: an address that the proxy was not set up to pass on, a token
@@ -17,6 +18,7 @@ mod cidr;
 mod claims;
 mod compile;
 mod condition;
+mod external;
 mod facts;
 mod identity;
 mod observe;
@@ -27,6 +29,7 @@ mod value_match;
 mod verdict;
 
 pub use condition::{host_value_matches, path_value_matches};
+pub use external::ExternalAuthorization;
 pub use observe::{AuthzObserver, Unmet};
 pub use scope::{Attachment, Scope};
 pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
@@ -48,9 +51,11 @@ pub struct Authorizer {
     deny: Pool,
     allow: Pool,
     audit: Pool,
+    custom: Pool,
     dry_deny: Pool,
     dry_allow: Pool,
     explain_denials: bool,
+    external: ExternalAuthorization,
 }
 
 /// All rules of one action.
@@ -70,43 +75,54 @@ impl Authorizer {
     pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
         let domains = compile::trust_domains(proxy);
         let mut names = BTreeSet::new();
-        let mut authorizer = Self { explain_denials: proxy.explain_denials, ..Self::default() };
+        let mut authorizer = Self {
+            explain_denials: proxy.explain_denials,
+            external: proxy.ext_authz.clone(),
+            ..Self::default()
+        };
         for resource in resources {
             let Spec::AuthorizationPolicy(policy) = &resource.spec else { continue };
             if !names.insert((resource.namespace(), resource.name())) {
                 compile::duplicate(resource, problems);
             }
             if let Some((id, rules)) = compile::policy(resource, policy, proxy, &domains, problems) {
-                if let Some(pool) = authorizer.pool(&id) {
-                    pool.in_use = true;
-                    pool.rules.extend(rules);
+                if !authorizer.external.judges(id.action) {
+                    continue;
                 }
+                let pool = authorizer.pool(&id);
+                pool.in_use = true;
+                pool.rules.extend(rules);
                 authorizer.policies.push(id);
             }
         }
-        let Self { deny, allow, audit, dry_deny, dry_allow, .. } = &mut authorizer;
-        for pool in [deny, allow, audit, dry_deny, dry_allow] {
+        let Self { deny, allow, audit, custom, dry_deny, dry_allow, .. } = &mut authorizer;
+        for pool in [deny, allow, audit, custom, dry_deny, dry_allow] {
             pool.rules.sort_by_cached_key(|rule| rule.id.to_string());
         }
         authorizer
     }
 
-    /// `None` for CUSTOM, which does not compile.
-    fn pool(&mut self, policy: &PolicyId) -> Option<&mut Pool> {
+    fn pool(&mut self, policy: &PolicyId) -> &mut Pool {
         match (policy.action, policy.dry_run) {
-            (Action::Deny, false) => Some(&mut self.deny),
-            (Action::Deny, true) => Some(&mut self.dry_deny),
-            (Action::Allow, false) => Some(&mut self.allow),
-            (Action::Allow, true) => Some(&mut self.dry_allow),
-            (Action::Audit, _) => Some(&mut self.audit),
-            (Action::Custom, _) => None,
+            (Action::Deny, false) => &mut self.deny,
+            (Action::Deny, true) => &mut self.dry_deny,
+            (Action::Allow, false) => &mut self.allow,
+            (Action::Allow, true) => &mut self.dry_allow,
+            (Action::Audit, _) => &mut self.audit,
+            (Action::Custom, _) => &mut self.custom,
         }
     }
 
     /// Whether no policy applies: everything is allowed and nothing recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.policies.is_empty()
+        self.policies.is_empty() && !self.stands_before_ext_authz()
+    }
+
+    /// Whether this authorizer only decides who is asked about a request, Envoy's ext_authz filter being behind it.
+    #[must_use]
+    pub const fn stands_before_ext_authz(&self) -> bool {
+        matches!(self.external, ExternalAuthorization::Before(_))
     }
 
     /// Whether a client that is denied is to be told why.
@@ -128,6 +144,9 @@ impl Authorizer {
         observer: &mut O,
     ) -> Verdict<'p> {
         let facts = Facts::new(request);
+        if let ExternalAuthorization::Before(available) = &self.external {
+            return self.ask(available, self.custom.first_match(&facts, observer));
+        }
         let audited = self.audit.first_match(&facts, observer);
         let shadow_deny = self.dry_deny.in_use.then(|| {
             let rule = self.dry_deny.first_match(&facts, observer);

@@ -12,8 +12,15 @@ pub const CLUSTER: &str = "x-mesh-policy-cluster";
 /// The forwarding profile of the matched rule, if it has one: selects the catch-all route with its mirrors and retries.
 pub const PROFILE: &str = "x-mesh-policy-profile";
 
+/// The external authorizer that a CUSTOM policy has Envoy ask about the request. It does not live long: Envoy makes metadata
+/// of it, which its ext_authz filter goes by, before anybody else sees the header.
+pub const EXT_AUTHZ: &str = "x-mesh-policy-ext-authz";
+
+/// The namespace and the key of the metadata that [`EXT_AUTHZ`] becomes.
+pub const EXT_AUTHZ_METADATA: (&str, &str) = ("mesh_policy.ext_authz", "provider");
+
 /// Every header of ours, for the place that removes them behind Envoy's router.
-pub const ALL: [&str; 2] = [CLUSTER, PROFILE];
+pub const ALL: [&str; 3] = [CLUSTER, PROFILE, EXT_AUTHZ];
 
 /// Headers by which Envoy's router takes orders from whoever sends them.
 pub const ENVOY_ORDERS: &[&str] = &[
@@ -44,6 +51,9 @@ pub const ROUTE_FILTER_STATE: &str = "mesh_policy.route";
 /// The filter state under which the denial's reason is published for access logs: the rule that denied, or `none` and the
 /// ALLOW rule that lacked least.
 pub const AUTHZ_FILTER_STATE: &str = "mesh_policy.authz";
+
+/// The filter state with the CUSTOM rule by which an external authorizer was asked.
+pub const CUSTOM_FILTER_STATE: &str = "mesh_policy.authz_custom";
 
 /// The filter state with the AUDIT rule that a request matched.
 pub const AUDIT_FILTER_STATE: &str = "mesh_policy.authz_audit";

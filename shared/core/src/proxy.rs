@@ -1,5 +1,6 @@
 //! The proxy that enforces: what rules may know about it before any request arrives.
 
+use crate::authz::ExternalAuthorization;
 use crate::route::Steering;
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
@@ -31,6 +32,8 @@ pub struct ProxyContext {
     pub root_namespace: String,
     /// Whether a client that is denied is told by which rule, or by which it almost passed.
     pub explain_denials: bool,
+    /// Where Envoy's ext_authz filter stands, on behalf of CUSTOM policies.
+    pub ext_authz: ExternalAuthorization,
     /// How its Envoy is told where a request goes.
     pub steering: Steering,
 }
@@ -56,6 +59,7 @@ impl Default for ProxyContext {
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),
             explain_denials: false,
+            ext_authz: ExternalAuthorization::default(),
             steering: Steering::default(),
         }
     }
@@ -112,6 +116,7 @@ impl ProxyContext {
             trust_domain_aliases,
             root_namespace: root_namespace.unwrap_or(default.root_namespace),
             explain_denials: default.explain_denials,
+            ext_authz: default.ext_authz,
             steering: default.steering,
         }
     }

@@ -3,6 +3,7 @@
 use crate::delays::MAX_ACTIVE_FAULTS;
 use crate::filter::Filter;
 use crate::node;
+use mesh_policy_core::authz::ExternalAuthorization;
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::route::Steering;
 use mesh_policy_istio::path::Path;
@@ -32,6 +33,7 @@ pub fn load<F: Filter>(text: &[u8]) -> (Option<Loaded<F>>, Problems) {
     };
     let mut proxy = ProxyContext::compile(&workload, &mut problems);
     proxy.explain_denials = config.authz.explain_denials.unwrap_or(false);
+    proxy.ext_authz = ExternalAuthorization::compile(config.authz.ext_authz.as_ref(), &mut problems);
     proxy.steering = Steering::compile(&config.router, &mut problems);
     let filter = F::compile(&config.resources, &proxy, &mut problems);
     let bound = config.fault.max_active_faults.and_then(|bound| usize::try_from(bound).ok());

@@ -5,19 +5,27 @@ use crate::host_call::LogLevel;
 use crate::plan::Plan;
 use mesh_policy_core::authz::{Authorizer, Verdict};
 use mesh_policy_core::control;
-use mesh_policy_core::effect::Random;
+use mesh_policy_core::effect::{HeaderEdit, Random};
 use mesh_policy_core::request::RequestView;
 use mesh_policy_core::route::{self, RouteChoice, RouteTable, Selection};
 
-/// Decides whether the request may pass; a denial is the plan's reply.
+/// Decides whether the request may pass; a denial is the plan's reply. In front of Envoy's ext_authz filter it decides instead
+/// who is asked, and what a client itself said about that does not count.
 ///
-/// Returns whether it may.
+/// Returns whether the request may pass as far as this filter is concerned.
 pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut Plan<'_>) -> bool {
     if authorizer.is_empty() {
         return true;
     }
     let verdict = authorizer.authorize(request, &mut ());
     record(&verdict, plan);
+    if authorizer.stands_before_ext_authz() {
+        let edit = match verdict.asks() {
+            Some(provider) => HeaderEdit::Set(control::EXT_AUTHZ.into(), provider.as_bytes().to_vec().into()),
+            None => HeaderEdit::Remove(control::EXT_AUTHZ.into()),
+        };
+        plan.request_edits.push(edit);
+    }
     if verdict.is_allowed() {
         return true;
     }
@@ -43,6 +51,9 @@ const NEAREST_OF: usize = 64;
 
 /// What is recorded of a verdict whatever it is: the AUDIT rule that matched, and what policies on trial would have done.
 fn record(verdict: &Verdict<'_>, plan: &mut Plan<'_>) {
+    if let (Some(rule), Some(_)) = (verdict.determining(), verdict.asks()) {
+        plan.filter_state.push((control::CUSTOM_FILTER_STATE, rule.to_string()));
+    }
     if let Some(rule) = verdict.audited() {
         plan.filter_state.push((control::AUDIT_FILTER_STATE, rule.to_string()));
     }

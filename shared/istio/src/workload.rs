@@ -1,6 +1,6 @@
 //! The plugin configuration of a filter: resources, and the workload that enforces them.
 
-use crate::decode::{Context, DecodeField, wire};
+use crate::decode::{Context, DecodeField, wire, wire_enum};
 use crate::node::Node;
 use crate::path::Path;
 use crate::problem::{Problem, ProblemKind, Problems};
@@ -34,6 +34,28 @@ wire! {
     pub struct AuthorizationSettings {
         /// Whether a client that is denied is told why, in a header of the answer.
         "explainDenials" => explain_denials: Option<bool>,
+        /// Where Envoy's ext_authz filter stands, which asks on behalf of CUSTOM policies.
+        "extAuthz" => ext_authz: Option<ExtAuthzSettings>,
+    }
+}
+
+wire! {
+    /// Envoy's ext_authz filter, seen from a filter of ours.
+    pub struct ExtAuthzSettings {
+        /// Which side of it this filter stands on.
+        "position" => position: Option<ExtAuthzPosition>,
+        /// The providers that it can ask; only with BEFORE.
+        "providers" => providers: Vec<String>,
+    }
+}
+
+wire_enum! {
+    /// Which side of Envoy's ext_authz filter a filter of ours stands on.
+    pub enum ExtAuthzPosition {
+        /// In front of it: CUSTOM policies decide whether it asks, and nothing else is judged.
+        "BEFORE" = 0 => Before,
+        /// Behind it: everything is judged but CUSTOM policies.
+        "AFTER" = 1 => After,
     }
 }
 
@@ -95,8 +117,7 @@ impl PluginConfig {
             Ok(node) => node,
             Err(error) => {
                 let problem = problems.error(Path::root(), ProblemKind::Syntax, format!("not JSON: {error}"));
-                // A google.protobuf.Struct reaches a filter in protobuf's wire format: field 1, length-delimited.
-                if text.first() == Some(&0x0a) {
+                if is_protobuf_struct(text) {
                     problem.help("this looks like a google.protobuf.Struct; wrap the JSON text in a google.protobuf.StringValue");
                 }
                 return (Self::default(), problems);
@@ -143,5 +164,18 @@ impl PluginConfig {
             router: router.unwrap_or_default(),
             fault: fault.unwrap_or_default(),
         }
+    }
+}
+
+/// Whether this is a `google.protobuf.Struct` in protobuf's wire format. It begins with a line feed, as JSON may: field 1, a map
+/// entry. In it follow its length, its key (field 1 too, again with its length) and its value: field 2, a byte that no JSON has.
+fn is_protobuf_struct(text: &[u8]) -> bool {
+    const KEY: u8 = 0x0a;
+    const VALUE: u8 = 0x12;
+    let Some((&KEY, entry)) = text.split_first() else { return false };
+    let length = entry.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+    match entry.get(length..) {
+        Some([KEY, size, key @ ..]) => key.get(usize::from(*size)) == Some(&VALUE),
+        _ => false,
     }
 }

@@ -61,17 +61,14 @@ pub(super) fn policy(
         name: resource.name().to_owned(),
         action,
         dry_run: envelope::dry_run(resource, action, problems),
+        provider: policy.provider.as_ref().and_then(|provider| provider.name.clone()),
     });
     let mut compiler =
         Compiler { domains, namespace: resource.namespace(), action, problems, unsupported: Problems::new() };
     let rules = compiler.rules(&id, policy.rules.as_deref(), at);
     let mut unsupported = compiler.unsupported;
     if action == Action::Custom {
-        unsupported.error(
-            at.field("action").path(),
-            ProblemKind::Unsupported,
-            "CUSTOM policies cannot be enforced: external authorization (ext_authz) is not there yet",
-        );
+        proxy.ext_authz.check(&id, at.path(), &mut unsupported);
     }
     match Scope::of(policy, resource.namespace(), proxy) {
         Scope::Applies => {

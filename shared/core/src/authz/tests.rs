@@ -4,6 +4,7 @@ use mesh_policy_istio::workload::PluginConfig;
 use std::collections::BTreeMap;
 
 mod conditions;
+mod external;
 mod reasons;
 mod refusals;
 

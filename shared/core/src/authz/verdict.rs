@@ -17,6 +17,8 @@ pub struct PolicyId {
     pub action: Action,
     /// Evaluated, never enforced.
     pub dry_run: bool,
+    /// Whom a CUSTOM policy asks.
+    pub provider: Option<String>,
 }
 
 /// One rule of one policy. Printed under the name that Istio gives it in Envoy: `ns[x]-policy[y]-rule[n]`.
@@ -51,6 +53,7 @@ impl fmt::Display for RuleId {
 pub struct Verdict<'p> {
     pub(super) allowed: bool,
     pub(super) determining: Option<&'p RuleId>,
+    pub(super) asks: Option<&'p str>,
     pub(super) audited: Option<&'p RuleId>,
     pub(super) shadow_deny: Option<Shadow<'p>>,
     pub(super) shadow_allow: Option<Shadow<'p>>,
@@ -106,16 +109,33 @@ impl Shadow<'_> {
 /// The determining rule of a request that no ALLOW rule took, in Envoy's word for it.
 const NO_RULE: &str = "none";
 
+/// What follows the name of a CUSTOM rule whose provider cannot be asked, as Istio has Envoy report it.
+const BAD_CUSTOM: &str = "-deny-due-to-bad-CUSTOM-action";
+
 /// How many fields of a nearest miss are named: a log line has an end.
 const MOST_FIELDS: usize = 8;
 
 impl<'p> Verdict<'p> {
     pub(super) const fn allowed(by: Option<&'p RuleId>) -> Self {
-        Self { allowed: true, determining: by, audited: None, shadow_deny: None, shadow_allow: None }
+        Self {
+            allowed: true,
+            determining: by,
+            asks: None,
+            audited: None,
+            shadow_deny: None,
+            shadow_allow: None,
+        }
     }
 
     pub(super) const fn denied(by: Option<&'p RuleId>) -> Self {
-        Self { allowed: false, determining: by, audited: None, shadow_deny: None, shadow_allow: None }
+        Self {
+            allowed: false,
+            determining: by,
+            asks: None,
+            audited: None,
+            shadow_deny: None,
+            shadow_allow: None,
+        }
     }
 
     /// Whether the request may pass.
@@ -129,6 +149,12 @@ impl<'p> Verdict<'p> {
     #[must_use]
     pub const fn determining(&self) -> Option<&'p RuleId> {
         self.determining
+    }
+
+    /// The external authorizer that has to be asked before the request may pass: by the determining rule, of a CUSTOM policy.
+    #[must_use]
+    pub const fn asks(&self) -> Option<&'p str> {
+        self.asks
     }
 
     /// The first AUDIT rule that matched.
@@ -154,6 +180,9 @@ impl<'p> Verdict<'p> {
     #[must_use]
     pub fn reason(&self, miss: Option<&NearestMiss<'_>>) -> String {
         let text = match (self.determining, miss) {
+            (Some(rule), _) if !self.allowed && rule.policy().action == Action::Custom => {
+                format!("{rule}{BAD_CUSTOM}")
+            }
             (Some(rule), _) => rule.to_string(),
             (None, None) => NO_RULE.to_owned(),
             (None, Some(miss)) => format!("{NO_RULE};nearest={miss}"),

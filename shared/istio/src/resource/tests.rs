@@ -83,12 +83,21 @@ fn an_empty_configuration_is_refused() {
 #[test]
 fn a_struct_in_wire_format_is_recognised() {
     assert_eq!(
-        problems("\n\u{14}\n\u{5}items"),
+        problems("\n\u{d}\n\u{5}items\u{12}\u{4}2\u{2}\n\u{0}"),
         [
-            ".: not JSON: expected value at line 2 column 1 (this looks like a google.protobuf.Struct; wrap the JSON text in a \
+            ".: not JSON: expected value at line 3 column 1 (this looks like a google.protobuf.Struct; wrap the JSON text in a \
           google.protobuf.StringValue)"
         ]
     );
+}
+
+#[test]
+fn json_that_begins_with_a_line_feed_is_no_struct() {
+    for text in
+        ["\n{\"kind\": \"List\" \"items\": []}", "\n{\n  \"kind\": \"List\"\n", "\n", "\n\n\n[", "\n\u{80}"]
+    {
+        assert!(!problems(text).concat().contains("Struct"), "{text:?}");
+    }
 }
 
 #[test]

@@ -159,7 +159,8 @@ fn policies_that_contradict_themselves_are_refused() {
         (
             r#"{"action": "CUSTOM", "rules": [{}], "provider": {"name": "x"}}"#,
             &[
-                "spec.action: CUSTOM policies cannot be enforced: external authorization (ext_authz) is not there yet",
+                "spec.action: CUSTOM policies need Envoy's ext_authz filter, and none is there (have one filter in front of it \
+                 and one behind it, and say so in `authz.extAuthz`)",
             ],
         ),
         (
@@ -167,7 +168,8 @@ fn policies_that_contradict_themselves_are_refused() {
             &[
                 "spec.provider: missing: a CUSTOM policy has a provider",
                 "spec.rules: a CUSTOM policy without rules would never match",
-                "spec.action: CUSTOM policies cannot be enforced: external authorization (ext_authz) is not there yet",
+                "spec.action: CUSTOM policies need Envoy's ext_authz filter, and none is there (have one filter in front of it \
+                 and one behind it, and say so in `authz.extAuthz`)",
             ],
         ),
         (
