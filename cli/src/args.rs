@@ -61,8 +61,8 @@ pub enum Command {
     /// Run an Envoy gateway or sidecar that obeys the resources
     ///
     /// Compiles the resources, lets Envoy validate the result, starts Envoy in the foreground, prints the URLs it listens on and stops it
-    /// on Ctrl-C or SIGTERM. An edit of the files comes into force when it is saved, without losing a request; one with mistakes is
-    /// reported, and what was in force before stays.
+    /// on Ctrl-C or SIGTERM. An edit of the files, certificates among them, comes into force when it is saved, without losing a request;
+    /// one with mistakes is reported, and what was in force before stays.
     #[command(after_help = RUN_HELP, override_usage = "mesh-policy run -f <PATH>... <--gateway <K=V,..>|--workload <NS/NAME>> [OPTIONS]")]
     Run(Run),
     /// Issue certificates for the workloads of the resources
@@ -118,7 +118,8 @@ The folder:
   ca.key                   its key; whoever has it can be anybody
   NAMESPACE/ACCOUNT/tls.crt, tls.key
                            spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT
-Once more, it keeps the CA and issues new certificates. For development: a real mesh takes them from
+Once more, it keeps the CA and issues new certificates, which a running proxy takes. `mesh-policy run`
+does so by itself for its own before it expires, where it finds ca.key. For development: a real mesh takes them from
 SPIRE or another CA that can name its workloads.
 
 Exit codes: 0 issued, 1 the resources were refused, 2 the command line is wrong or the folder cannot

@@ -91,6 +91,47 @@ pub fn run(args: &Certs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Issues an identity's certificate anew when less than a third of its lifetime is left, for as long as before; says whether it
+/// was. Only a folder with the CA's key can.
+///
+/// # Errors
+/// The certificate or the CA cannot be used, or the folder not written to.
+pub fn renew(root: &Path, account: &Account, trust_domain: &str) -> Result<bool, Failure> {
+    if !root.join(CA_KEY).exists() {
+        return Ok(false);
+    }
+    let certificate = identity::folder(root, &account.namespace, &account.service_account).join(CERTIFICATE);
+    if !is_due(&certificate)? {
+        return Ok(false);
+    }
+    // Several proxies may have this identity: the key of one and the certificate of another would be worth nothing.
+    let key = root.join(CA_KEY);
+    let lock = fs::File::open(&key).and_then(|file| file.lock().map(|()| file));
+    let _lock =
+        lock.map_err(|error| Failure::environment(format!("cannot lock `{}`: {error}", key.display())))?;
+    if !is_due(&certificate)? {
+        return Ok(false);
+    }
+    let (from, until) = validity(&certificate)?;
+    let (issuer, _) = authority(root)?;
+    let now = OffsetDateTime::now_utc();
+    issue(root, &issuer, account, trust_domain, (now - SKEW, now + (until - from - SKEW)))?;
+    Ok(true)
+}
+
+fn is_due(certificate: &Path) -> Result<bool, Failure> {
+    let (from, until) = validity(certificate)?;
+    Ok(until - OffsetDateTime::now_utc() < (until - from - SKEW) / 3)
+}
+
+fn validity(certificate: &Path) -> Result<(OffsetDateTime, OffsetDateTime), Failure> {
+    let (from, until) = identity::validity(certificate).map_err(Failure::environment)?;
+    let time = |seconds| {
+        OffsetDateTime::from_unix_timestamp(seconds).map_err(|error| Failure::environment(error.to_string()))
+    };
+    Ok((time(from)?, time(until)?))
+}
+
 /// What can be a name of Kubernetes, and is no way out of the folder.
 fn is_name(text: &str) -> bool {
     !text.is_empty()
@@ -181,4 +222,34 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 
 fn failed(what: &str, error: &rcgen::Error) -> Failure {
     Failure::environment(format!("cannot {what}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_renewed_for_as_long_as_before_once_two_thirds_of_its_time_are_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let account = Account { namespace: "shop".to_owned(), service_account: "orders".to_owned() };
+        let (issuer, _) = authority(root).unwrap();
+        let now = OffsetDateTime::now_utc();
+        let times = |began: Duration, lifetime: Duration| (now - began - SKEW, now - began + lifetime);
+        let file = root.join("shop/orders/tls.crt");
+        for (began, is_due) in [(0, false), (39, false), (41, true), (90, true)] {
+            let times = times(Duration::minutes(began), Duration::minutes(60));
+            issue(root, &issuer, &account, "cluster.local", times).unwrap();
+            assert_eq!(renew(root, &account, "cluster.local").unwrap(), is_due, "{began} minutes old");
+            if is_due {
+                let (from, until) = validity(&file).unwrap();
+                assert_eq!(until - from - SKEW, Duration::minutes(60));
+                assert!(until > now + Duration::minutes(59), "{until}");
+                identity::check_pair(&file, &root.join("shop/orders/tls.key")).unwrap();
+            }
+        }
+        issue(root, &issuer, &account, "cluster.local", times(Duration::HOUR, Duration::MINUTE)).unwrap();
+        fs::remove_file(root.join(CA_KEY)).unwrap();
+        assert!(!renew(root, &account, "cluster.local").unwrap(), "only who has the CA's key can");
+    }
 }

@@ -5,6 +5,7 @@ mod follow;
 pub mod locate;
 pub mod process;
 pub mod publish;
+mod renewal;
 pub mod signals;
 pub mod tether;
 mod watch;
@@ -15,16 +16,17 @@ use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
 use follow::Gateway;
-use mesh_policy_compiler::{AccessLog, CompiledListener, Modules, Options, xds};
+use mesh_policy_compiler::{AccessLog, CompiledListener, CompiledProxy, Modules, Options, identity, xds};
 use process::{Envoy, TICK, run_to_end};
 use publish::Publisher;
+use renewal::Renewal;
 use signals::Signals;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use watch::Watch;
 
 /// How long Envoy may take to load a module and open its ports, also on a slow machine.
@@ -36,7 +38,8 @@ const DRAIN_SECONDS: &str = "30";
 /// Runs a gateway until somebody stops it.
 pub fn run(args: &Run) -> Result<(), Failure> {
     // Before the files are read: an edit in between is then one that came later.
-    let watch = Watch::start(&args.input.files);
+    let began = SystemTime::now();
+    let mut watch = Watch::start(&args.input.files);
     let resources = Resources::load(&args.input, "run")?;
     let choice = choice(&args.proxy, Some(&args.identity), "run")?;
     let engine = engine(args.engine, args.modules.as_deref())?;
@@ -56,9 +59,16 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         access_log: if args.access_log { AccessLog::Stdout } else { AccessLog::Off },
         ..options
     };
+    let own = identity::own(&resources.sources, &choice, &options);
+    let mut renewal = Renewal::new(&options, own);
+    // A certificate of yesterday must not keep a proxy of today from starting. What is wrong with it, the compiler says.
+    let _ = renewal.tend();
     let compiled = mesh_policy_compiler::compile(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
     resources.report(&compiled.warnings)?;
+    let mut certificates = identity::named_files(&resources.sources, &options);
+    certificates.extend(compiled.certificates.iter().cloned());
+    watch.attend(certificates, began);
     if args.engine == Engine::Wasm {
         modules?;
     }
@@ -80,8 +90,7 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         .tempdir()
         .map_err(|error| Failure::environment(format!("cannot create a temporary folder: {error}")))?;
     validate(&envoy.path, &write(&compiled, folder.path())?)?;
-    let (publisher, file) =
-        Publisher::start(folder.path(), xds::dynamic(&compiled.bootstrap, folder.path()))?;
+    let (publisher, file) = Publisher::start(folder.path(), watched(&compiled, folder.path())?)?;
     let admin_file = folder.path().join("admin-address");
     let mut command = configured(tether::command(&envoy.path), &file, &args.log_level);
     command.arg("--admin-address-path").arg(&admin_file);
@@ -105,10 +114,19 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         watch,
         publisher,
         listeners: compiled.listeners,
+        certificates: compiled.certificates,
+        renewal,
         folder: folder.path(),
         admin,
     };
     gateway.follow(child, &mut signals)
+}
+
+/// The files that Envoy watches. The folder is for its owner alone: keys are in it.
+fn watched(compiled: &CompiledProxy, folder: &Path) -> Result<xds::Dynamic, Failure> {
+    let mut dynamic = xds::dynamic(&compiled.bootstrap, folder);
+    dynamic.hold_secrets().map_err(Failure::environment)?;
+    Ok(dynamic)
 }
 
 fn configured(mut command: Command, file: &Path, log_level: &str) -> Command {

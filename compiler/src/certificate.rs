@@ -23,13 +23,7 @@ impl Chain {
     /// # Errors
     /// What is wrong with it, the file named.
     pub(crate) fn read(file: &Path, now: SystemTime) -> Result<Self, String> {
-        let text = read(file, "certificate")?;
-        let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
-            .collect::<Result<_, _>>()
-            .map_err(|error| format!("the certificate file `{}` is broken: {error}", file.display()))?;
-        if certificates.is_empty() {
-            return Err(format!("the certificate file `{}` has no certificate in PEM", file.display()));
-        }
+        let certificates = certificates(file)?;
         let mut uris = Vec::new();
         for (index, certificate) in certificates.iter().enumerate() {
             let broken = |error| format!("the certificate file `{}` is broken: {error}", file.display());
@@ -57,6 +51,31 @@ impl Chain {
             Err(error) => Err(format!("the key file `{}` cannot be used: {error}", file.display())),
         }
     }
+}
+
+/// When the first certificate of a file begins and ceases to hold, in seconds since 1970.
+pub(crate) fn validity(file: &Path) -> Result<(i64, i64), String> {
+    let certificates = certificates(file)?;
+    let broken = |error| format!("the certificate file `{}` is broken: {error}", file.display());
+    let first =
+        certificates.first().map(|first| X509Certificate::from_der(first)).transpose().map_err(broken)?;
+    let validity = first.map(|(_, parsed)| parsed.validity().clone());
+    validity
+        .map(|validity| (validity.not_before.timestamp(), validity.not_after.timestamp()))
+        .ok_or_else(|| without(file))
+}
+
+/// The certificates of a PEM file, one at least.
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = read(file, "certificate")?;
+    let certificates: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("the certificate file `{}` is broken: {error}", file.display()))?;
+    if certificates.is_empty() { Err(without(file)) } else { Ok(certificates) }
+}
+
+fn without(file: &Path) -> String {
+    format!("the certificate file `{}` has no certificate in PEM", file.display())
 }
 
 /// Checks a certificate and its key.

@@ -16,10 +16,12 @@ use crate::options::{Options, ProxyChoice};
 use crate::plugin::{EnforcedListener, servers};
 use crate::service::{Service, services};
 use crate::source::Sources;
+use crate::xds;
 use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// What Envoy is started with.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +30,8 @@ pub struct CompiledProxy {
     pub bootstrap: Value,
     /// The listeners, by port.
     pub listeners: Vec<CompiledListener>,
+    /// The files with certificates, keys and CAs that it reads.
+    pub certificates: BTreeSet<PathBuf>,
     /// What is legal but likely not meant.
     pub warnings: Vec<Finding>,
 }
@@ -85,7 +89,8 @@ pub fn compile(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Re
     let clusters = clusters.into_values().collect();
     let bootstrap = envoy::bootstrap::bootstrap(choice, options, listeners, clusters);
     let listeners = openings.into_iter().map(Opened::into_compiled).collect();
-    Ok(CompiledProxy { bootstrap, listeners, warnings: findings })
+    let certificates = xds::named(&bootstrap).into_iter().collect();
+    Ok(CompiledProxy { bootstrap, listeners, certificates, warnings: findings })
 }
 
 /// A proxy's parts.
@@ -146,7 +151,11 @@ fn wasm(
 }
 
 /// The services that the proxy sees. One host defined by several ServiceEntries is refused: Istio would join them.
-fn visible<'s>(sources: &'s Sources, namespace: &str, problems: &mut Problems) -> Vec<Service<'s>> {
+pub(crate) fn visible<'s>(
+    sources: &'s Sources,
+    namespace: &str,
+    problems: &mut Problems,
+) -> Vec<Service<'s>> {
     let mut found: Vec<Service<'s>> = Vec::new();
     for service in services(sources.resources()) {
         if !service.is_visible_from(namespace) {

@@ -2,8 +2,13 @@
 //! `NAMESPACE/SERVICE-ACCOUNT/tls.crt` and `tls.key`.
 
 use crate::certificate::{self, Chain};
-use crate::options::Options;
+use crate::compile::visible;
+use crate::options::{Options, ProxyChoice};
+use crate::sidecar;
 use crate::source::Sources;
+use crate::tls::set;
+use mesh_policy_istio::destination_rule::{ClientTlsSettings, DestinationRule};
+use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::Spec;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -131,6 +136,82 @@ impl Secret {
 /// Checks the file of a CA.
 pub(crate) fn check_ca(file: &Path) -> Result<(), String> {
     Chain::read(file, SystemTime::now()).map(|_| ())
+}
+
+/// Whom the certificate of a proxy names; nobody where the workload is not among the services or has no service account.
+#[must_use]
+pub fn own(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Option<Account> {
+    let (namespace, service_account) = match choice {
+        ProxyChoice::Gateway(_) => {
+            (&options.gateway_namespace, Some(options.gateway_service_account.clone()))
+        }
+        ProxyChoice::Workload(workload) => {
+            // What is wrong with the services is told when they are compiled.
+            let services = visible(sources, &workload.namespace, &mut Problems::new());
+            let site = sidecar::find(sources.resources(), &services, workload).ok()?;
+            (&workload.namespace, site.service_account)
+        }
+    };
+    Some(Account { namespace: namespace.clone(), service_account: service_account? })
+}
+
+/// When the first certificate of a file begins and ceases to hold: seconds since 1970.
+///
+/// # Errors
+/// There is no certificate in it.
+pub fn validity(certificate: &Path) -> Result<(i64, i64), String> {
+    certificate::validity(certificate)
+}
+
+/// The files with certificates, keys and CAs that resources name, whether they are there or not; those of the proxy's own
+/// identity are not among them.
+#[must_use]
+pub fn named_files(sources: &Sources, options: &Options) -> BTreeSet<PathBuf> {
+    let mut files = BTreeSet::new();
+    let mut add = |named: &[&Option<String>]| {
+        files.extend(named.iter().filter_map(|file| set(file)).map(PathBuf::from))
+    };
+    let mut secrets = Vec::new();
+    for resource in sources.resources() {
+        match &resource.spec {
+            Spec::Gateway(gateway) => {
+                for tls in gateway.servers.iter().filter_map(|server| server.tls.as_ref()) {
+                    add(&[&tls.server_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl]);
+                    for entry in &tls.tls_certificates {
+                        add(&[&entry.server_certificate, &entry.private_key, &entry.ca_certificates]);
+                    }
+                    secrets.extend(set(&tls.credential_name));
+                    secrets.extend(tls.credential_names.iter().map(String::as_str));
+                    secrets.extend(set(&tls.ca_cert_credential_name));
+                }
+            }
+            Spec::DestinationRule(rule) => {
+                for tls in client_settings(rule) {
+                    add(&[&tls.client_certificate, &tls.private_key, &tls.ca_certificates, &tls.ca_crl]);
+                    secrets.extend(set(&tls.credential_name));
+                }
+            }
+            _ => {}
+        }
+    }
+    if let Some(root) = &options.secrets {
+        for name in secrets {
+            for (folder, file) in
+                [(name, CERTIFICATE), (name, KEY), (name, CA), (&format!("{name}-cacert"), CA)]
+            {
+                files.insert(root.join(folder).join(file));
+            }
+        }
+    }
+    files
+}
+
+fn client_settings(rule: &DestinationRule) -> impl Iterator<Item = &ClientTlsSettings> {
+    let subsets = rule.subsets.iter().filter_map(|subset| subset.traffic_policy.as_ref());
+    let policies = rule.traffic_policy.iter().chain(subsets);
+    policies.flat_map(|policy| {
+        policy.tls.iter().chain(policy.port_level_settings.iter().filter_map(|port| port.tls.as_ref()))
+    })
 }
 
 /// Checks a certificate and its key: that both can be read, hold now, and belong together.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! envoy.yaml           the bootstrap: where the files are
+//! secrets/NAME.json    SDS: a certificate with its key, or a CA
 //! clusters.json        CDS
 //! listeners.json       LDS; each listener names its routes and its Wasm filters, which stand in files of their own:
 //! routes/LISTENER.json RDS
@@ -15,8 +16,12 @@
 //! [`steps`] is the order in which one generation is replaced by another: what is added comes first, what uses it next, and
 //! what nothing uses any more goes last.
 
+mod secrets;
+
 use crate::envoy::typed;
 use mesh_policy_core::control;
+use secrets::SECRETS;
+pub(crate) use secrets::named;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -73,9 +78,13 @@ pub fn dynamic(bootstrap: &Value, folder: &Path) -> Dynamic {
     let mut files = BTreeMap::new();
     let mut listeners = take(&mut bootstrap, "listeners");
     for listener in &mut listeners {
+        secrets::divide(listener, folder, &mut files);
         divide(listener, folder, &mut files);
     }
-    let clusters = take(&mut bootstrap, "clusters");
+    let mut clusters = take(&mut bootstrap, "clusters");
+    for cluster in &mut clusters {
+        secrets::divide(cluster, folder, &mut files);
+    }
     let mut add = |name: &str, subscription: &str, kind: &str, resources: Vec<Value>| {
         let resources = resources.into_iter().map(|resource| typed(kind, resource)).collect();
         files.insert(name.to_owned(), File { subscription: subscription.to_owned(), resources });
@@ -116,6 +125,8 @@ pub fn steps(from: &Dynamic, to: &Dynamic) -> Vec<Step> {
         let inside = to.files.iter().filter(|(name, _)| name.starts_with(folder));
         inside.map(|(name, file)| (name.clone(), file.clone())).collect()
     };
+    // Whoever proves himself by a certificate that is new finds it there.
+    step(among(SECRETS));
     // Routes and filters must not lead to clusters that are not there: new ones come first, old ones stay until the end.
     step(joined(named(CLUSTERS), &old, both));
     let routes = among(ROUTES);

@@ -108,6 +108,17 @@ impl Authority {
         self.issue(names.iter().map(name).collect::<Result<_>>()?)
     }
 
+    /// A server's certificate with these DNS names that held until a minute ago.
+    ///
+    /// # Errors
+    /// A name is not ASCII.
+    pub fn expired(&self, names: &[&str]) -> Result<Identity> {
+        let params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        let mut params = params.context("the names")?;
+        params.not_after = (std::time::SystemTime::now() - std::time::Duration::from_secs(60)).into();
+        self.sign(params)
+    }
+
     /// A certificate with exactly these subject alternative names.
     ///
     /// # Errors
@@ -127,6 +138,10 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
+        self.sign(params)
+    }
+
+    fn sign(&self, params: CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate().context("making a key")?;
         let leaf = params.signed_by(&key, &self.issuer).context("signing a certificate")?;
         let number = self.issued.fetch_add(1, Ordering::Relaxed);

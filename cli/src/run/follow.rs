@@ -2,18 +2,21 @@
 
 use super::process::{Envoy, exit_code};
 use super::publish::{Publisher, Refused};
+use super::renewal::Renewal;
 use super::signals::{Event, Signals};
 use super::watch::{Edit, Watch};
-use super::{claim, list_listeners};
+use super::{claim, list_listeners, watched};
 use crate::args::Run;
 use crate::failure::{DIM, ERROR, Failure, GOOD};
 use crate::resources::Resources;
 use anstream::{eprintln, stdout};
-use mesh_policy_compiler::{CompiledListener, Finding, Options, ProxyChoice, xds};
+use mesh_policy_compiler::{CompiledListener, Finding, Options, ProxyChoice, identity};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::SystemTime;
 
 /// A gateway in operation.
 pub struct Gateway<'a> {
@@ -28,6 +31,9 @@ pub struct Gateway<'a> {
     pub publisher: Publisher,
     /// The listeners in force.
     pub listeners: Vec<CompiledListener>,
+    /// The files of certificates and keys in force.
+    pub certificates: BTreeSet<PathBuf>,
+    pub renewal: Renewal,
     /// The folder that Envoy watches.
     pub folder: &'a Path,
     pub admin: SocketAddr,
@@ -51,6 +57,9 @@ impl Gateway<'_> {
                 }
                 None => {}
             }
+            if let Err(failure) = self.renewal.tend() {
+                failure.report();
+            }
             if self.watch.is_due() {
                 let (input, resources) = (&self.args.input, &self.resources);
                 if let Some((read, edit)) = self.watch.read(|| resources.again(input)) {
@@ -71,13 +80,19 @@ impl Gateway<'_> {
     }
 
     fn apply(&mut self, resources: Resources, edit: &Edit, child: &mut Envoy) -> Result<(), Failure> {
-        let compiled = mesh_policy_compiler::compile(&resources.sources, self.choice, self.options)
-            .map_err(|refusal| resources.refuse(&refusal))?;
+        let began = SystemTime::now();
+        let compiled = mesh_policy_compiler::compile(&resources.sources, self.choice, self.options);
+        // Also those that are missing now: once they are there the edit is tried again.
+        let mut certificates = identity::named_files(&resources.sources, self.options);
+        certificates.extend(self.certificates.iter().cloned());
+        certificates.extend(compiled.iter().flat_map(|compiled| compiled.certificates.iter().cloned()));
+        self.watch.attend(certificates, began);
+        let compiled = compiled.map_err(|refusal| resources.refuse(&refusal))?;
         // What was said already and still holds is not said again.
         if compiled.warnings != self.warnings {
             resources.report(&compiled.warnings)?;
         }
-        let next = xds::dynamic(&compiled.bootstrap, self.folder);
+        let next = watched(&compiled, self.folder)?;
         if !self.publisher.can_become(&next) {
             return Err(Failure::environment("this edit changes what Envoy is started with")
                 .help("end this run and start it anew"));
@@ -106,6 +121,7 @@ impl Gateway<'_> {
             }
         };
         self.resources = resources;
+        self.certificates = compiled.certificates;
         self.warnings = compiled.warnings;
         let listeners_changed = self.listeners != compiled.listeners;
         self.listeners = compiled.listeners;

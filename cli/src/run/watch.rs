@@ -1,15 +1,15 @@
-//! The files that `-f` names, watched for edits.
+//! The files that `-f` names, and the certificates that are named in them, watched for edits.
 //!
 //! Their state is asked for again and again rather than announced by the system: that works on every file system and for
 //! every way to save (in place, by renaming, by turning a link), loses nothing, and tells whether anything changed while the
 //! files were being read.
 
 use mesh_policy_compiler::Sources;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long the files must be at rest: whoever copies a folder writes its files one after another.
 const REST: Duration = Duration::from_millis(100);
@@ -28,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Watch {
     inputs: Vec<PathBuf>,
+    /// Files beside them.
+    attended: BTreeSet<PathBuf>,
     /// What was last read.
     read: State,
     /// What was last seen, and since when it has been so.
@@ -45,8 +47,31 @@ type Stamp = Option<(u64, u64, u64, [i64; 4])>;
 impl Watch {
     /// What is seen now counts as read: to be called before reading.
     pub fn start(inputs: &[PathBuf]) -> Self {
-        let seen = state(inputs);
-        Self { inputs: inputs.to_owned(), read: seen.clone(), seen, since: Instant::now(), pause: INTERVAL }
+        let attended = BTreeSet::new();
+        let seen = state(inputs, &attended);
+        let (inputs, read) = (inputs.to_owned(), seen.clone());
+        Self { inputs, attended, read, seen, since: Instant::now(), pause: INTERVAL }
+    }
+
+    /// Watches these files beside the inputs, in place of those before. One that is new among them counts as read as it is,
+    /// unless it has changed since `read`.
+    pub fn attend(&mut self, files: BTreeSet<PathBuf>, read: SystemTime) {
+        let gone: Vec<PathBuf> = self.attended.difference(&files).cloned().collect();
+        let new: Vec<PathBuf> = files.difference(&self.attended).cloned().collect();
+        for file in new {
+            let stamp = stamp(&file);
+            let is_newer =
+                fs::metadata(&file).and_then(|data| data.modified()).is_ok_and(|time| time >= read);
+            for (state, stamp) in [(&mut self.seen, stamp), (&mut self.read, stamp.filter(|_| !is_newer))] {
+                if let Ok(state) = state {
+                    state.entry(file.clone()).or_insert(stamp);
+                }
+            }
+        }
+        for state in [&mut self.seen, &mut self.read].into_iter().flatten() {
+            state.retain(|file, _| !gone.contains(file));
+        }
+        self.attended = files;
     }
 
     /// How long to wait before looking again.
@@ -57,7 +82,7 @@ impl Watch {
     /// Looks, and says whether there is an edit that has come to its end.
     pub fn is_due(&mut self) -> bool {
         let begun = Instant::now();
-        let now = state(&self.inputs);
+        let now = state(&self.inputs, &self.attended);
         self.pause = begun.elapsed().saturating_mul(PAUSE_PER_SCAN).clamp(INTERVAL, LONGEST_PAUSE);
         if self.note(now) {
             return false;
@@ -68,7 +93,7 @@ impl Watch {
     /// Reads the files; nothing when they changed meanwhile, for what was read may be half of an edit.
     pub fn read<T>(&mut self, read: impl FnOnce() -> T) -> Option<(T, Edit)> {
         let value = read();
-        let now = state(&self.inputs);
+        let now = state(&self.inputs, &self.attended);
         if self.note(now) {
             return None;
         }
@@ -102,9 +127,9 @@ pub struct Edit {
     pub since: Instant,
 }
 
-fn state(inputs: &[PathBuf]) -> State {
+fn state(inputs: &[PathBuf], attended: &BTreeSet<PathBuf>) -> State {
     let files = Sources::files(inputs).map_err(|error| error.to_string())?;
-    Ok(files.into_iter().map(|file| (stamp(&file), file)).map(|(stamp, file)| (file, stamp)).collect())
+    Ok(files.iter().chain(attended).map(|file| (file.clone(), stamp(file))).collect())
 }
 
 fn stamp(file: &Path) -> Stamp {
@@ -185,6 +210,37 @@ mod tests {
         assert!(!watch.is_due());
         until_due(&mut watch);
         assert_eq!(watch.read(|| fs::read_to_string(&file).unwrap()).unwrap().0, "333");
+    }
+
+    #[test]
+    fn files_beside_the_inputs_are_watched_from_the_time_they_were_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let (input, old, new) =
+            (folder.path().join("a.yaml"), folder.path().join("old.crt"), folder.path().join("new.crt"));
+        fs::write(&input, "1").unwrap();
+        fs::write(&old, "1").unwrap();
+        let mut watch = Watch::start(std::slice::from_ref(&input));
+        // The clock of files ticks more slowly than that of the processor.
+        sleep(Duration::from_millis(50));
+        let read = SystemTime::now();
+        watch.attend([old.clone(), folder.path().join("missing.crt")].into(), read);
+        assert!(!watch.is_due());
+        fs::write(&old, "22").unwrap();
+        until_due(&mut watch);
+        assert_eq!(names(&watch.read(|| ()).unwrap().1), ["old.crt"]);
+        fs::write(folder.path().join("missing.crt"), "1").unwrap();
+        until_due(&mut watch);
+        watch.read(|| ()).unwrap();
+        // What is named only now and was written after the reading began is read again.
+        sleep(Duration::from_millis(50));
+        fs::write(&new, "1").unwrap();
+        watch.attend([old.clone(), new.clone()].into(), read);
+        until_due(&mut watch);
+        assert_eq!(names(&watch.read(|| ()).unwrap().1), ["new.crt"]);
+        watch.attend(BTreeSet::new(), SystemTime::now());
+        fs::write(&old, "333").unwrap();
+        sleep(2 * REST);
+        assert!(!watch.is_due());
     }
 
     #[test]

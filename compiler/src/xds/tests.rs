@@ -162,3 +162,56 @@ fn a_name_becomes_a_file_name_of_its_own() {
     assert_eq!(file_name("mesh_policy.::_80"), "mesh_policy.%3A%3A_80");
     assert_ne!(file_name("a/b"), file_name("a_b"));
 }
+
+#[test]
+fn certificates_are_files_of_their_own_that_come_first_and_can_be_held() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("tls.crt", "certificate"), ("tls.key", "key"), ("ca.crt", "ca")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let file = |name: &str| json!({"filename": folder.path().join(name)});
+    let context = json!({"common_tls_context": {
+        "tls_certificates": [{"certificate_chain": file("tls.crt"), "private_key": file("tls.key")}],
+        "validation_context": {"trusted_ca": file("ca.crt"), "match_typed_subject_alt_names": ["a"]},
+    }});
+    let socket = json!({"typed_config": context});
+    let bootstrap = json!({"static_resources": {
+        "clusters": [{"name": "a", "transport_socket_matches": [{"transport_socket": socket}]}],
+        "listeners": [{"name": "b", "filter_chains": [{"transport_socket": socket}]}],
+    }});
+    assert_eq!(named(&bootstrap).len(), 6);
+    let mut dynamic = dynamic(&bootstrap, Path::new("/etc/mesh"));
+    let secrets: Vec<String> =
+        dynamic.files.keys().filter(|name| name.starts_with(SECRETS)).cloned().collect();
+    assert_eq!(secrets.len(), 2, "shared by cluster and listener: {secrets:?}");
+    let divided = dynamic.files[CLUSTERS].resources[0]
+        .pointer("/transport_socket_matches/0/transport_socket/typed_config/common_tls_context")
+        .unwrap();
+    let source = |pointer: &str| divided.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
+    assert!(source("/tls_certificate_sds_secret_configs/0/name").contains("tls.crt-"));
+    assert!(
+        source("/combined_validation_context/validation_context_sds_secret_config/name").contains("ca.crt-")
+    );
+    assert_eq!(
+        divided.pointer("/combined_validation_context/default_validation_context"),
+        Some(&json!({"match_typed_subject_alt_names": ["a"]}))
+    );
+    let nothing = Dynamic { bootstrap: json!({}), files: BTreeMap::new() };
+    assert_eq!(steps(&nothing, &dynamic)[0].files.keys().cloned().collect::<Vec<_>>(), secrets);
+
+    let of = |dynamic: &Dynamic, name: &str| dynamic.files[name].resources[0].clone();
+    let pair = secrets.iter().find(|name| name.contains("tls.crt")).unwrap();
+    assert_eq!(
+        of(&dynamic, pair).pointer("/tls_certificate/watched_directory/path"),
+        Some(&json!(folder.path()))
+    );
+    dynamic.hold_secrets().unwrap();
+    assert_eq!(
+        of(&dynamic, pair)["tls_certificate"],
+        json!({"certificate_chain": {"inline_string": "certificate"}, "private_key": {"inline_string": "key"}})
+    );
+    std::fs::remove_file(folder.path().join("ca.crt")).unwrap();
+    let mut gone = super::dynamic(&bootstrap, Path::new("/etc/mesh"));
+    let error = gone.hold_secrets().unwrap_err();
+    assert!(error.contains("ca.crt` cannot be read: "), "{error}");
+}
