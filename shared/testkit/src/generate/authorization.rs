@@ -4,7 +4,7 @@ mod condition;
 mod operation;
 mod source;
 
-use super::{Draw, Peer, PolicySet, Probe, Told, target};
+use super::{Draw, Peer, PolicySet, Probe, Told, oddity, target, token};
 use serde_json::{Map, Value, json};
 
 pub(super) const REQUEST_HOSTS: &[&str] = &["orders.shop", "orders.shop.svc", "web.shop", "a.example"];
@@ -72,7 +72,8 @@ pub fn generate(seed: u64, requests: usize) -> PolicySet {
     PolicySet { workload: Some(workload), resources, probes, by_chance: false }
 }
 
-fn policy(draw: &mut Draw, number: usize) -> Value {
+/// A policy, mostly for the workload `orders` in `shop` or for all.
+pub(super) fn policy(draw: &mut Draw, number: usize) -> Value {
     let mut spec = Map::new();
     let action = draw.text(&["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
     if action != "ALLOW" || draw.percent(50) {
@@ -96,7 +97,7 @@ fn policy(draw: &mut Draw, number: usize) -> Value {
     let namespace = draw.text(&["shop", "shop", "shop", "istio-system", "other"]);
     let mut metadata = json!({ "name": format!("policy-{number}"), "namespace": namespace });
     if action != "AUDIT"
-        && draw.percent(6)
+        && draw.percent(14)
         && let Some(metadata) = metadata.as_object_mut()
     {
         let value = draw.text(&["true", "false", "1", "T"]);
@@ -177,6 +178,7 @@ fn probe(draw: &mut Draw) -> Probe {
             .to_vec(),
         target: target::path(draw, PATHS),
         authority: target::authority(draw, REQUEST_HOSTS),
+        token: token::payload(draw, 45),
         peer,
         source_ip: draw.text(ADDRESSES).to_owned(),
         ..Probe::default()
@@ -198,5 +200,6 @@ fn probe(draw: &mut Draw) -> Probe {
         probe.headers.push(("content-type".to_owned(), b"application/grpc".to_vec()));
     }
     target::form(draw, &mut probe);
+    oddity::some(draw, &mut probe);
     probe
 }
