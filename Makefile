@@ -38,7 +38,7 @@ compose-test: setup wasm ## run the mesh in containers and check it; says so whe
 test: setup-test wasm ## every test: host, core as wasm in Node, filters in Envoy; ends with counts
 	@toolchain/test
 
-fuzz: setup wasm ## filters against Envoy's own features with generated cases (SECONDS=600 SEED=n AREA=routing|authorization)
+fuzz: setup wasm ## filters against Envoy's own features with generated cases (SECONDS=600 SEED=n AREA=routing|authorization|index)
 	@toolchain/fuzz "$(or $(SECONDS),600)" "$(SEED)" "$(AREA)"
 
 lint: setup ## formatting, clippy for all targets, docs, dependencies; nothing is changed

@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    fs,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -142,7 +143,11 @@ fn start() -> Result<World> {
         Upstream::builder("secure").tls(authority.server_config(&secure, false)?).start()?,
     ];
     let secrets = tempfile::tempdir().unwrap();
-    shop.save_as_secret(&secrets.path().join("maybe-cert"), Some(&authority))?;
+    let secret = secrets.path().join("maybe-cert");
+    fs::create_dir(&secret).unwrap();
+    fs::copy(shop.certificate(), secret.join("tls.crt")).unwrap();
+    fs::copy(shop.key(), secret.join("tls.key")).unwrap();
+    fs::copy(authority.certificate(), secret.join("ca.crt")).unwrap();
     let text = resources(&authority, &shop, &upstreams);
     let options = Options {
         modules: Modules::Fused(Module::Policy.path()?),

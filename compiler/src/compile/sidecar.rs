@@ -14,7 +14,7 @@ use crate::envoy::{self, circuit_breaker, http_protocol, socket_address};
 use crate::finding::Finding;
 use crate::gateway::Opening;
 use crate::gateway::redirect::Domains;
-use crate::identity::{Identity, WAYS};
+use crate::identity::Identity;
 use crate::native;
 use crate::options::{Engine, Modules, Options, WorkloadChoice};
 use crate::peer_authentication::{Mode, modes};
@@ -59,7 +59,7 @@ pub(super) fn build(
     refuse_tcp_rules(sources, namespace, problems);
     let identity = match &site.service_account {
         Some(account) => Identity::load(options, namespace, account).map_err(refuse)?,
-        None if options.certificates.is_some() || options.sds.is_some() => {
+        None if options.certificates.is_some() => {
             return Err(refuse(format!(
                 "the workload `{namespace}/{}` has no service account, and so no certificate",
                 choice.name
@@ -203,7 +203,7 @@ impl Sidecar<'_, '_> {
                     format!(
                         "port {number} takes mutual TLS only (STRICT), and the sidecar has no certificate"
                     ),
-                    Some(WAYS.to_owned()),
+                    Some("`mesh-policy certs` issues them; `--certs` names the folder".to_owned()),
                 )));
             }
             let cluster = format!("inbound|{number}||");

@@ -20,6 +20,7 @@ mod compile;
 mod condition;
 mod external;
 mod facts;
+mod filing;
 mod identity;
 mod observe;
 mod path_template;
@@ -37,6 +38,7 @@ pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
 use crate::proxy::ProxyContext;
 use crate::request::RequestView;
 use facts::Facts;
+use filing::Filing;
 use mesh_policy_istio::authorization_policy::Action;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
@@ -65,6 +67,8 @@ struct Pool {
     in_use: bool,
     /// By the bytes of their names: the order in which Envoy tries them.
     rules: Vec<Rule>,
+    /// Where there are many.
+    filing: Option<Filing>,
 }
 
 impl Authorizer {
@@ -97,7 +101,7 @@ impl Authorizer {
         }
         let Self { deny, allow, audit, custom, dry_deny, dry_allow, .. } = &mut authorizer;
         for pool in [deny, allow, audit, custom, dry_deny, dry_allow] {
-            pool.rules.sort_by_cached_key(|rule| rule.id.to_string());
+            pool.arrange();
         }
         authorizer
     }
@@ -183,8 +187,32 @@ impl Authorizer {
 }
 
 impl Pool {
-    /// The first rule that matches. An observer who wants reasons is shown the rest too.
+    /// Puts the rules into their order, and files them.
+    fn arrange(&mut self) {
+        self.rules.sort_by_cached_key(|rule| rule.id.to_string());
+        self.filing = Filing::new(&self.rules);
+    }
+
+    /// The first rule that matches. An observer who wants reasons is shown all of them.
     fn first_match<'p, O: AuthzObserver>(
+        &'p self,
+        facts: &Facts<'_, '_>,
+        observer: &mut O,
+    ) -> Option<&'p RuleId> {
+        if observer.explains() {
+            return self.explained(facts, observer);
+        }
+        let matches = |rule: &&Rule| rule.matches(facts);
+        let rule = match &self.filing {
+            Some(filing) => filing.candidates(facts).filter_map(|at| self.rules.get(at)).find(matches),
+            None => self.rules.iter().find(matches),
+        }?;
+        observer.matched(&rule.id);
+        Some(&rule.id)
+    }
+
+    /// The same by trying every rule.
+    fn explained<'p, O: AuthzObserver>(
         &'p self,
         facts: &Facts<'_, '_>,
         observer: &mut O,
@@ -194,13 +222,8 @@ impl Pool {
             if rule.matches(facts) {
                 observer.matched(&rule.id);
                 first = first.or(Some(&rule.id));
-                if !observer.explains() {
-                    break;
-                }
-            } else if observer.explains() {
-                observer.unmatched(&rule.id, &rule.unmet(facts, false));
             } else {
-                observer.unmatched(&rule.id, &[]);
+                observer.unmatched(&rule.id, &rule.unmet(facts, false));
             }
         }
         first

@@ -4,6 +4,7 @@ pub mod authz;
 pub mod control;
 pub mod effect;
 pub mod host_name;
+mod index;
 pub mod proxy;
 pub mod request;
 pub mod route;

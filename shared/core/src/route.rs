@@ -32,6 +32,7 @@ mod destination;
 mod direct_response;
 mod domain;
 mod fault;
+mod filing;
 mod fingerprint;
 mod gateway_server;
 mod grpc_timeout;
@@ -173,16 +174,19 @@ impl RouteTable {
         if self.is_sidecar && virtual_host.routes.is_empty() {
             return Selection::Unmanaged;
         }
+        if !O::LISTENS {
+            let found = virtual_host.find(&self.routes, request);
+            let matched = found.and_then(|position| RouteMatch::new(self, position));
+            return matched.map_or(Selection::NoRoute, Selection::Route);
+        }
         let mut positions = virtual_host.routes.iter();
         while let Some(position) = positions.next() {
             let Some(route) = self.routes.get(*position) else { continue };
             if route.verify(request, observer)
                 && let Some(matched) = RouteMatch::new(self, *position)
             {
-                if O::LISTENS {
-                    let behind = positions.filter_map(|position| self.routes.get(*position));
-                    behind.for_each(|route| observer.passed_over(&route.id, matched.rule()));
-                }
+                let behind = positions.filter_map(|position| self.routes.get(*position));
+                behind.for_each(|route| observer.passed_over(&route.id, matched.rule()));
                 return Selection::Route(matched);
             }
         }

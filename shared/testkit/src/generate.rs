@@ -5,11 +5,9 @@
 
 pub mod authorization;
 mod draw;
-mod oddity;
 mod probe;
 pub mod routing;
 mod target;
-mod token;
 
 use crate::corpus::{self, Group};
 use crate::files::COMMON;
@@ -67,8 +65,8 @@ pub fn common_resources() -> Result<Vec<mesh_policy_istio::node::Node>, String> 
 
 /// A set, compiled by the core alone: tells which requests meet a rule.
 pub struct Matcher {
-    routes: RouteTable,
-    authorizer: Authorizer,
+    pub(crate) routes: RouteTable,
+    pub(crate) authorizer: Authorizer,
 }
 
 impl Matcher {
@@ -147,7 +145,6 @@ impl Attributes for Probe {
                 Peer::Plain => None,
                 Peer::Mutual(ids) => Some(ids.join(",").into_bytes()),
             },
-            Attribute::JwtPayload => self.token.as_ref().map(|payload| payload.clone().into_bytes()),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@
 pub mod corpus;
 pub mod files;
 pub mod generate;
+pub mod oracle;
 pub mod outcome;
 pub mod run;
 pub mod scale;

@@ -38,6 +38,14 @@ impl Cidr {
         Self::V6 { network: u128::from(address) & mask_v6(length), length }
     }
 
+    /// Its first address, and how many bits of it count.
+    pub(super) fn network(self) -> (IpAddr, usize) {
+        match self {
+            Self::V4 { network, length } => (IpAddr::V4(network.into()), length.into()),
+            Self::V6 { network, length } => (IpAddr::V6(network.into()), length.into()),
+        }
+    }
+
     /// Whether the address lies in the block. IPv4 and IPv6 never mix, mapped ones included.
     pub(super) fn contains(self, address: IpAddr) -> bool {
         match (self, address) {

@@ -35,6 +35,11 @@ impl RequestPrincipal {
         Self { text: text.into(), issuer, subject }
     }
 
+    /// What its claims must be.
+    pub(super) const fn claims(&self) -> [(&'static str, &ValueMatch); 2] {
+        [("iss", &self.issuer), ("sub", &self.subject)]
+    }
+
     /// Whether the token is one of those meant; missing claims never are. `None` when open.
     pub(super) fn matches(&self, token: &Token) -> Option<bool> {
         if matches!(token, Token::Unreadable) {
@@ -43,7 +48,7 @@ impl RequestPrincipal {
         let claim = |name, value: &ValueMatch| {
             token.text(name).is_some_and(|text| value.matches(text.as_bytes(), Case::Sensitive))
         };
-        Some(claim("iss", &self.issuer) && claim("sub", &self.subject))
+        Some(self.claims().into_iter().all(|(name, value)| claim(name, value)))
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) enum PathMatch {
 }
 
 impl Condition {
-    fn is_negated(&self) -> bool {
+    /// Whether none of the values must match.
+    pub(super) fn is_negated(&self) -> bool {
         self.field.starts_with("not")
     }
 

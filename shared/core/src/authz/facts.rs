@@ -16,7 +16,7 @@ pub(super) struct Facts<'v, 'r> {
 }
 
 /// Which address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     /// `ipBlocks`, `source.ip`: the direct peer.
     DirectRemote,
@@ -60,6 +60,14 @@ impl<'v, 'r> Facts<'v, 'r> {
 
     pub(super) fn token(&self) -> &Token {
         self.request.token()
+    }
+
+    /// Visits every text that [`Self::any_peer`] could test.
+    pub(super) fn each_peer(&self, visit: &mut dyn FnMut(&[u8])) {
+        for attribute in [Attribute::PeerUriSans, Attribute::PeerDnsSans] {
+            self.request.attribute(attribute).into_iter().for_each(|list| identity::each_name(list, visit));
+        }
+        self.request.attribute(Attribute::PeerSubject).into_iter().for_each(visit);
     }
 
     /// Whether any identity of the peer passes: each URI SAN, each DNS SAN, the subject. `None` when open.

@@ -5,7 +5,8 @@
 use super::value_match::{Case, Star, ValueMatch};
 use std::fmt;
 
-const SPIFFE: &str = "spiffe://";
+/// How the identities of a mesh begin.
+pub(super) const SPIFFE: &str = "spiffe://";
 
 /// One value of `principals`, `namespaces`, `serviceAccounts` or `trustDomains`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,6 +137,14 @@ pub(super) fn any_name(list: &[u8], test: impl Fn(&[u8]) -> bool) -> Option<bool
         (false, false) => Some(false),
         (false, true) if names().all(|name| trust_domain(name) == first) => Some(true),
         _ => None,
+    }
+}
+
+/// Visits every text that [`any_name`] could test.
+pub(super) fn each_name(list: &[u8], visit: &mut dyn FnMut(&[u8])) {
+    visit(list);
+    if list.contains(&b',') {
+        list.split(|byte| *byte == b',').for_each(visit);
     }
 }
 

@@ -2,18 +2,18 @@
 
 use super::verdict::RuleId;
 
-/// Is told what became of each rule that was looked at. All methods do nothing unless overridden.
+/// Is told what became of rules. All methods do nothing unless overridden.
 pub trait AuthzObserver {
-    /// Whether reasons are wanted. Then [`AuthzObserver::unmatched`] gets them, and rules behind the determining one are
-    /// looked at too; the verdict is the same.
+    /// Whether reasons are wanted. Then every rule is tried, those behind the determining one too, and
+    /// [`AuthzObserver::unmatched`] is told why; the verdict is the same.
     fn explains(&self) -> bool {
         false
     }
 
-    /// The rule matched.
+    /// The rule matched: the first of its action, and with reasons wanted each that did.
     fn matched(&mut self, _rule: &RuleId) {}
 
-    /// The rule did not match; `unmet` says why, and is empty unless reasons are wanted.
+    /// The rule did not match, and why. Told only where reasons are wanted: else most rules are not even looked at.
     fn unmatched(&mut self, _rule: &RuleId, _unmet: &[Unmet]) {}
 }
 

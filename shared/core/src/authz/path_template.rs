@@ -39,6 +39,16 @@ fn braces(segment: &str) -> String {
     format!("expected `{{*}}` or `{{**}}` as a whole path segment, found `{segment}`")
 }
 
+impl Part {
+    /// Its text, empty where that is not known.
+    fn literal(&self) -> &str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Segment => "",
+        }
+    }
+}
+
 impl PathTemplate {
     /// Reads a template; the error says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
@@ -84,6 +94,13 @@ impl PathTemplate {
             (None, Some(Part::Literal(literal))) => append(literal),
             (None, _) => self.parts.push(Part::Literal(text.into())),
         }
+    }
+
+    /// What every path that can match begins and ends with.
+    pub(super) fn ends(&self) -> (&str, &str) {
+        let head = self.parts.first().map(Part::literal).unwrap_or_default();
+        let tail = self.rest.as_deref().or_else(|| self.parts.last().map(Part::literal)).unwrap_or_default();
+        (head, tail)
     }
 
     /// Whether the whole path matches. Operators stand for URL characters only; a path with a byte beyond ASCII, which Envoy

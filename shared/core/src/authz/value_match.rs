@@ -3,6 +3,7 @@
 //! Not the language of VirtualService matches: there is no regular expression, no "contains", and `*x*` is a suffix match on
 //! the literal text `x*`.
 
+use crate::index::Part;
 use std::fmt;
 
 /// What `*` alone asks for: it differs by attribute.
@@ -47,6 +48,27 @@ impl ValueMatch {
         match text.strip_suffix('*') {
             Some(rest) => Self::Prefix(rest.into()),
             None => Self::Exact(text.into()),
+        }
+    }
+
+    /// What a value must have to match: this, as a whole, at its beginning or at its end.
+    pub(super) fn key(&self) -> (Part, &str) {
+        match self {
+            Self::Present | Self::NonEmpty => (Part::Head, ""),
+            Self::Exact(text) => (Part::Whole, text),
+            Self::Prefix(text) => (Part::Head, text),
+            Self::Suffix(text) => (Part::Tail, text),
+        }
+    }
+
+    /// The same for values in lower case, where case does not count.
+    pub(super) fn to_lower_case(&self) -> Self {
+        match self {
+            Self::Present => Self::Present,
+            Self::NonEmpty => Self::NonEmpty,
+            Self::Exact(text) => Self::Exact(text.to_ascii_lowercase().into()),
+            Self::Prefix(text) => Self::Prefix(text.to_ascii_lowercase().into()),
+            Self::Suffix(text) => Self::Suffix(text.to_ascii_lowercase().into()),
         }
     }
 

@@ -25,7 +25,7 @@ impl Token {
     }
 
     /// Whether a claim passes `test`: a string, or any string of a list. No other JSON type ever does. `None` when open.
-    pub(crate) fn any(&self, path: &[Box<str>], test: impl Fn(&[u8]) -> bool) -> Option<bool> {
+    pub(crate) fn any(&self, path: &[Box<str>], mut test: impl FnMut(&[u8]) -> bool) -> Option<bool> {
         let claims = match self {
             Self::Absent => return Some(false),
             Self::Unreadable => return None,

@@ -242,7 +242,10 @@ impl<'a> Assembly<'a> {
         self.virtual_hosts.len() - 1
     }
 
-    fn finish(self, is_sidecar: bool) -> RouteTable {
+    fn finish(mut self, is_sidecar: bool) -> RouteTable {
+        for virtual_host in &mut self.virtual_hosts {
+            virtual_host.arrange(&self.routes);
+        }
         let fingerprint = Fingerprint::of(&self.routes, &self.rules);
         RouteTable {
             rules: self.rules,

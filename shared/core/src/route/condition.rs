@@ -72,9 +72,7 @@ impl Condition {
             // What a token says that cannot be read is open: neither a claim nor its absence can be taken from it.
             Self::Claim(claim) => claim.matches(request) == Some(true),
             Self::WithoutClaim(claim) => claim.matches(request) == Some(false),
-            Self::Port(port) => self.found(request).is_some_and(|found| {
-                std::str::from_utf8(&found).ok().and_then(|text| text.parse().ok()) == Some(*port)
-            }),
+            Self::Port(wanted) => port(request) == Some(*wanted),
         }
     }
 
@@ -113,8 +111,13 @@ impl Condition {
     }
 }
 
+/// The port that the client connected to.
+pub(super) fn port(request: &RequestView<'_>) -> Option<u16> {
+    std::str::from_utf8(request.attribute(Attribute::DestinationPort)?).ok()?.parse().ok()
+}
+
 /// The value of the first parameter of that name, raw: Envoy decodes neither names nor values here.
-fn query_param<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
+pub(super) fn query_param<'q>(query: &'q [u8], name: &[u8]) -> Option<&'q [u8]> {
     query.split(|byte| *byte == b'&').find_map(|parameter| {
         let rest = parameter.strip_prefix(name)?;
         match rest.split_first() {

@@ -4,11 +4,15 @@
 //! brackets do not nest, `{` is a character unless a repetition follows, and repetitions do not stack. A pattern is read by
 //! RE2's rules and written anew; values and patterns are bytes, as they are to Envoy; what has no counterpart is refused and never guessed.
 
+use literals::Literals;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
 mod class;
+mod literals;
 mod translate;
 
 /// Istio's bound on the length of an expression.
@@ -22,6 +26,8 @@ const SIZE_LIMIT: usize = 1 << 20;
 pub(super) struct FullMatch {
     source: Box<str>,
     regex: Regex,
+    /// What every match begins with, and what it ends with.
+    needs: [Literals; 2],
 }
 
 impl FullMatch {
@@ -30,14 +36,19 @@ impl FullMatch {
     /// # Errors
     /// One line that says what is wrong.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        let translated = checked(pattern)?;
-        let regex = build(&format!("^(?:{translated})$"))?;
-        Ok(Self { source: pattern.into(), regex })
+        let (translated, hir) = checked(pattern)?;
+        let regex = build(pattern, &format!("^(?:{translated})$"))?;
+        Ok(Self { source: pattern.into(), regex, needs: [literals::beginnings(&hir), literals::ends(&hir)] })
     }
 
     /// Whether all of `value` matches.
     pub(super) fn matches(&self, value: &[u8]) -> bool {
         self.regex.is_match(value)
+    }
+
+    /// Literals of which every match has one at least: two lists, each empty where that cannot be said.
+    pub(super) const fn needs(&self) -> &[Literals; 2] {
+        &self.needs
     }
 
     /// The expression as it was written.
@@ -72,12 +83,12 @@ impl fmt::Display for FullMatch {
 /// # Errors
 /// One line that says what is wrong.
 pub(super) fn search(pattern: &str) -> Result<Regex, String> {
-    let translated = checked(pattern)?;
-    build(&translated)
+    let (translated, _) = checked(pattern)?;
+    build(pattern, &translated)
 }
 
 /// The pattern in the `regex` crate's dialect, known to stand on its own: `a)|(?:b` must not pass only because it gets wrapped.
-fn checked(pattern: &str) -> Result<String, String> {
+fn checked(pattern: &str) -> Result<(String, Hir), String> {
     if pattern.is_empty() {
         return Err("expected a regular expression, found an empty one".to_owned());
     }
@@ -87,11 +98,10 @@ fn checked(pattern: &str) -> Result<String, String> {
             pattern.len()
         ));
     }
-    let translated = translate::translate(&latin1(pattern))
-        .map_err(|reason| format!("`{pattern}` is not a regular expression: {reason}"))?;
-    regex_syntax_check(&translated)
-        .map_err(|reason| format!("`{pattern}` is not a regular expression: {reason}"))?;
-    Ok(translated)
+    let translated = translate::translate(&latin1(pattern)).map_err(|reason| invalid(pattern, &reason))?;
+    let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
+    let hir = parser.parse(&translated).map_err(|error| invalid(pattern, &error.to_string()))?;
+    Ok((translated, hir))
 }
 
 /// The pattern with each of its bytes as one character: Envoy's RE2 knows no characters of several bytes, neither in a
@@ -100,20 +110,19 @@ fn latin1(pattern: &str) -> String {
     pattern.bytes().map(char::from).collect()
 }
 
-fn regex_syntax_check(translated: &str) -> Result<(), String> {
-    build(translated).map(drop)
+fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(translated).unicode(false).size_limit(SIZE_LIMIT).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => invalid(pattern, "it is too large when compiled"),
+        error => invalid(pattern, &error.to_string()),
+    })
 }
 
-fn build(pattern: &str) -> Result<Regex, String> {
-    RegexBuilder::new(pattern).unicode(false).size_limit(SIZE_LIMIT).build().map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => "it is too large when compiled".to_owned(),
-        // The text of a syntax error shows the pattern over several lines; its last line says what is wrong.
-        error => {
-            let text = error.to_string();
-            let line = text.lines().last().unwrap_or_default().trim();
-            line.strip_prefix("error: ").unwrap_or(line).to_owned()
-        }
-    })
+/// The text of a syntax error shows the pattern over several lines; its last line says what is wrong.
+fn invalid(pattern: &str, text: &str) -> String {
+    let line = text.lines().last().unwrap_or_default().trim();
+    let reason = line.strip_prefix("error: ").unwrap_or(line);
+    format!("`{pattern}` is not a regular expression: {reason}")
 }
 
 #[cfg(test)]

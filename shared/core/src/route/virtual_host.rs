@@ -1,6 +1,7 @@
 //! A virtual host: the routes that are tried in order for one host.
 
 use super::condition::Condition;
+use super::filing::Filing;
 use super::observer::{Excluded, FailedCondition};
 use super::request_match::RequestMatch;
 use super::{RouteObserver, RuleId};
@@ -21,6 +22,8 @@ pub(super) struct Route {
 pub(super) struct VirtualHost {
     /// The first that matches wins.
     pub(super) routes: Vec<usize>,
+    /// Where there are many.
+    filing: Option<Filing>,
     /// Those that cannot match at this proxy: kept for whoever asks why.
     pub(super) excluded: Vec<(usize, Why)>,
 }
@@ -59,6 +62,23 @@ impl Route {
 }
 
 impl VirtualHost {
+    /// Files its routes among those of the table, once they are complete.
+    pub(super) fn arrange(&mut self, routes: &[Route]) {
+        self.filing = Filing::new(routes, &self.routes);
+    }
+
+    /// The position of the first route that matches; nobody is told why.
+    pub(super) fn find(&self, routes: &[Route], request: &RequestView<'_>) -> Option<usize> {
+        let matches =
+            |position: &usize| routes.get(*position).is_some_and(|route| route.verify(request, &mut ()));
+        match &self.filing {
+            Some(filing) => {
+                filing.candidates(request).filter_map(|at| self.routes.get(at).copied()).find(matches)
+            }
+            None => self.routes.iter().copied().find(matches),
+        }
+    }
+
     /// Tells `observer` which of `routes` cannot match at this proxy.
     pub(super) fn tell_excluded<O: RouteObserver>(&self, routes: &[Route], observer: &mut O) {
         for (index, why) in &self.excluded {

@@ -4,7 +4,7 @@ mod condition;
 mod operation;
 mod source;
 
-use super::{Draw, Peer, PolicySet, Probe, Told, oddity, target, token};
+use super::{Draw, Peer, PolicySet, Probe, Told, target};
 use serde_json::{Map, Value, json};
 
 pub(super) const REQUEST_HOSTS: &[&str] = &["orders.shop", "orders.shop.svc", "web.shop", "a.example"];
@@ -52,6 +52,12 @@ pub(super) const PATHS: &[&str] = &[
 #[must_use]
 pub fn generate(seed: u64, requests: usize) -> PolicySet {
     let mut draw = Draw::new(seed);
+    let policies = draw.between(1, 4);
+    of(&mut draw, policies, requests)
+}
+
+/// A set with this many policies and requests.
+pub(crate) fn of(draw: &mut Draw, policies: usize, requests: usize) -> PolicySet {
     let mut workload = json!({
         "namespace": "shop",
         "labels": { "app": "orders", "version": "v1" },
@@ -67,13 +73,12 @@ pub fn generate(seed: u64, requests: usize) -> PolicySet {
             workload.insert("trustDomainAliases".to_owned(), json!(aliases));
         }
     }
-    let resources = (0..draw.between(1, 4)).map(|number| policy(&mut draw, number)).collect();
-    let probes = (0..requests).map(|_| probe(&mut draw)).collect();
+    let resources = (0..policies).map(|number| policy(draw, number)).collect();
+    let probes = (0..requests).map(|_| probe(draw)).collect();
     PolicySet { workload: Some(workload), resources, probes, by_chance: false }
 }
 
-/// A policy, mostly for the workload `orders` in `shop` or for all.
-pub(super) fn policy(draw: &mut Draw, number: usize) -> Value {
+fn policy(draw: &mut Draw, number: usize) -> Value {
     let mut spec = Map::new();
     let action = draw.text(&["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
     if action != "ALLOW" || draw.percent(50) {
@@ -97,7 +102,7 @@ pub(super) fn policy(draw: &mut Draw, number: usize) -> Value {
     let namespace = draw.text(&["shop", "shop", "shop", "istio-system", "other"]);
     let mut metadata = json!({ "name": format!("policy-{number}"), "namespace": namespace });
     if action != "AUDIT"
-        && draw.percent(14)
+        && draw.percent(6)
         && let Some(metadata) = metadata.as_object_mut()
     {
         let value = draw.text(&["true", "false", "1", "T"]);
@@ -178,7 +183,6 @@ fn probe(draw: &mut Draw) -> Probe {
             .to_vec(),
         target: target::path(draw, PATHS),
         authority: target::authority(draw, REQUEST_HOSTS),
-        token: token::payload(draw, 45),
         peer,
         source_ip: draw.text(ADDRESSES).to_owned(),
         ..Probe::default()
@@ -200,6 +204,5 @@ fn probe(draw: &mut Draw) -> Probe {
         probe.headers.push(("content-type".to_owned(), b"application/grpc".to_vec()));
     }
     target::form(draw, &mut probe);
-    oddity::some(draw, &mut probe);
     probe
 }

@@ -1,0 +1,275 @@
+//! Which rules of a pool a request can match at all: the rules, filed in an index.
+//!
+//! Only what a rule cannot match without is a key: never a `not` field, and of what cannot be told every rule that is filed
+//! by it is a candidate.
+
+use super::cidr::Cidr;
+use super::condition::{Condition, Matcher, PathMatch};
+use super::facts::{Facts, Side};
+use super::rule::Rule;
+use super::value_match::ValueMatch;
+use crate::index::{Candidates, Cost, Draft, Index, Part, Subject, WORTHWHILE};
+use crate::request::Attribute;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+mod peer;
+
+/// What a rule looks at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Looked {
+    Path,
+    /// In lower case.
+    Host,
+    Method,
+    Header(Box<str>),
+    Sni,
+    Claim(Box<[Box<str>]>),
+    /// The identities of the peer.
+    Peer,
+    /// The namespaces in them.
+    Namespace,
+    /// Their service accounts, `NAMESPACE/sa/NAME`.
+    Account,
+    /// As one byte for each bit.
+    Address(Side),
+    /// As two bytes.
+    Port,
+}
+
+/// The rules of a pool, filed.
+#[derive(Debug)]
+pub(super) struct Filing {
+    index: Index,
+    /// What rules are filed by, but for headers.
+    looked: Vec<(Looked, Subject)>,
+    /// The headers that rules are filed by, by name.
+    headers: Vec<(Box<str>, Subject)>,
+}
+
+impl Filing {
+    /// `None` where it is not worth it.
+    pub(super) fn new(rules: &[Rule]) -> Option<Self> {
+        if rules.len() < WORTHWHILE {
+            return None;
+        }
+        let mut drawer = Drawer::default();
+        for rule in rules {
+            drawer.rule(rule);
+        }
+        let Drawer { draft, subjects } = drawer;
+        let index = draft.finish();
+        let (mut looked, mut headers) = (Vec::new(), Vec::new());
+        for (what, subject) in subjects.into_iter().filter(|(_, subject)| index.uses(*subject)) {
+            match what {
+                Looked::Header(name) => headers.push((name, subject)),
+                _ => looked.push((what, subject)),
+            }
+        }
+        looked.sort_unstable_by_key(|(_, subject)| *subject);
+        headers.sort_unstable();
+        Some(Self { index, looked, headers })
+    }
+
+    /// The rules that may match, in their order.
+    pub(super) fn candidates<'f>(&'f self, facts: &Facts<'_, '_>) -> Candidates<'f> {
+        let mut candidates = self.index.candidates();
+        for (looked, subject) in &self.looked {
+            let told =
+                looked.each_text(facts, &mut |text| self.index.look_up(*subject, text, &mut candidates));
+            if told.is_none() {
+                self.index.all(*subject, &mut candidates);
+            }
+        }
+        if !self.headers.is_empty() {
+            for (name, line) in facts.request().headers().iter() {
+                if let Ok(at) = self.headers.binary_search_by(|(other, _)| other.as_bytes().cmp(name))
+                    && let Some((_, subject)) = self.headers.get(at)
+                {
+                    self.index.look_up(*subject, line, &mut candidates);
+                }
+            }
+        }
+        candidates
+    }
+}
+
+impl Looked {
+    const fn cost(&self) -> Cost {
+        match self {
+            Self::Path | Self::Host | Self::Method | Self::Header(_) => Cost::Read,
+            Self::Sni
+            | Self::Claim(_)
+            | Self::Peer
+            | Self::Namespace
+            | Self::Account
+            | Self::Address(_)
+            | Self::Port => Cost::Fetched,
+        }
+    }
+
+    /// Visits every text that a condition could be compared with; `None` when it cannot be told.
+    fn each_text(&self, facts: &Facts<'_, '_>, visit: &mut dyn FnMut(&[u8])) -> Option<()> {
+        let request = facts.request();
+        match self {
+            Self::Path => request.path().into_iter().for_each(visit),
+            Self::Host => request.authority().map(folded).iter().for_each(|host| visit(host)),
+            Self::Method => request.method().into_iter().for_each(visit),
+            Self::Header(name) => request.header_lines(name).for_each(visit),
+            Self::Sni => request.attribute(Attribute::RequestedServerName).into_iter().for_each(visit),
+            Self::Claim(path) => {
+                let nothing_more = |text: &[u8]| {
+                    visit(text);
+                    false
+                };
+                facts.token().any(path, nothing_more)?;
+            }
+            Self::Peer => facts.each_peer(visit),
+            Self::Namespace => facts.each_peer(&mut |name| peer::each_namespace(name, visit)),
+            Self::Account => {
+                let mut told = Some(());
+                facts.each_peer(&mut |name| told = told.and(peer::each_account(name, visit)));
+                return told;
+            }
+            Self::Address(side) => {
+                let (bits, length) = address_bits(facts.address(*side)?);
+                visit(bits.get(..length)?);
+            }
+            Self::Port => visit(&facts.port()?.to_be_bytes()),
+        }
+        Some(())
+    }
+}
+
+/// Writes down what rules need.
+#[derive(Default)]
+struct Drawer {
+    draft: Draft,
+    subjects: HashMap<Looked, Subject>,
+}
+
+impl Drawer {
+    fn rule(&mut self, rule: &Rule) {
+        let needs = self.draft.mark();
+        for alternatives in [&rule.to, &rule.from].into_iter().filter(|list| !list.is_empty()) {
+            let any = self.draft.mark();
+            for conditions in alternatives {
+                let all = self.draft.mark();
+                self.conditions(conditions);
+                self.draft.all(all);
+            }
+            self.draft.any(any);
+        }
+        for conditions in &rule.when {
+            self.conditions(conditions);
+        }
+        self.draft.rule(needs);
+    }
+
+    /// What each of them needs.
+    fn conditions(&mut self, conditions: &[Condition]) {
+        for condition in conditions.iter().filter(|condition| !condition.is_negated()) {
+            let any = self.draft.mark();
+            match &condition.matcher {
+                Matcher::Peer(values) => values.iter().for_each(|value| self.peer(value)),
+                Matcher::RequestPrincipal(values) => {
+                    for value in values {
+                        let all = self.draft.mark();
+                        for (claim, value) in value.claims() {
+                            self.value(&Looked::Claim([claim.into()].into()), value);
+                        }
+                        self.draft.all(all);
+                    }
+                }
+                Matcher::Address(side, values) => {
+                    values.iter().for_each(|value| self.block(*side, *value));
+                }
+                Matcher::Port(values) => {
+                    values.iter().for_each(|port| self.key(&Looked::Port, Part::Whole, &port.to_be_bytes()));
+                }
+                Matcher::Host(values) => {
+                    let folded: Vec<ValueMatch> = values.iter().map(ValueMatch::to_lower_case).collect();
+                    self.values(&Looked::Host, &folded);
+                }
+                Matcher::Method(values) => self.values(&Looked::Method, values),
+                Matcher::Path(values) => values.iter().for_each(|value| self.path(value)),
+                Matcher::Header(name, values) => self.values(&Looked::Header(name.clone()), values),
+                Matcher::Sni(values) => self.values(&Looked::Sni, values),
+                Matcher::Claim(path, values) => {
+                    self.values(&Looked::Claim(path.clone().into()), values);
+                }
+            }
+            self.draft.any(any);
+        }
+    }
+
+    fn values(&mut self, looked: &Looked, values: &[ValueMatch]) {
+        for value in values {
+            self.value(looked, value);
+        }
+    }
+
+    fn value(&mut self, looked: &Looked, value: &ValueMatch) {
+        let (part, text) = value.key();
+        self.key(looked, part, text.as_bytes());
+    }
+
+    fn path(&mut self, value: &PathMatch) {
+        match value {
+            PathMatch::Plain(value) => self.value(&Looked::Path, value),
+            PathMatch::Template(template) => {
+                let all = self.draft.mark();
+                let (head, tail) = template.ends();
+                self.key(&Looked::Path, Part::Head, head.as_bytes());
+                if !tail.is_empty() {
+                    self.key(&Looked::Path, Part::Tail, tail.as_bytes());
+                }
+                self.draft.all(all);
+            }
+        }
+    }
+
+    fn block(&mut self, side: Side, block: Cidr) {
+        let (address, length) = block.network();
+        let (bits, _) = address_bits(address);
+        match bits.get(..=length) {
+            Some(bits) => self.key(&Looked::Address(side), Part::Head, bits),
+            None => self.draft.open(),
+        }
+    }
+
+    fn key(&mut self, looked: &Looked, part: Part, text: &[u8]) {
+        let subject = match self.subjects.get(looked) {
+            Some(subject) => *subject,
+            None if self.draft.is_full() => return self.draft.open(),
+            None => {
+                let subject = self.draft.subject(looked.cost());
+                self.subjects.insert(looked.clone(), subject);
+                subject
+            }
+        };
+        self.draft.key(subject, part, text);
+    }
+}
+
+/// A byte for the family, then one for each bit; and how many these are.
+fn address_bits(address: IpAddr) -> ([u8; 129], usize) {
+    let (family, address, bits) = match address {
+        IpAddr::V4(address) => (4, u128::from(u32::from(address)) << 96, 32),
+        IpAddr::V6(address) => (6, u128::from(address), 128),
+    };
+    let mut text = [family; 129];
+    for (at, bit) in text.iter_mut().skip(1).enumerate() {
+        *bit = u8::from(address << at >> 127 == 1);
+    }
+    (text, bits + 1)
+}
+
+fn folded(host: &[u8]) -> Cow<'_, [u8]> {
+    if host.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    }
+}
