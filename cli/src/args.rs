@@ -178,6 +178,44 @@ pub struct Input {
     /// Files and folders with Istio resources (YAML or JSON); `-` is standard input
     #[arg(short = 'f', long = "file", value_name = "PATH", num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// The mesh configuration: trust domain, path normalization, external authorizers. A MeshConfig, or the ConfigMap or
+    /// IstioOperator with it
+    #[arg(long, value_name = "FILE")]
+    pub mesh_config: Option<PathBuf>,
+}
+
+/// What is done to paths.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Paths {
+    /// What is done to paths before any rule sees them [default: as the mesh configuration says, else BASE]
+    #[arg(long, value_enum, value_name = "MODE", ignore_case = true)]
+    pub path_normalization: Option<PathNormalization>,
+}
+
+/// `--path-normalization`, in Istio's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PathNormalization {
+    /// Nothing
+    #[value(name = "NONE")]
+    None,
+    /// Dot segments are resolved, backslashes become slashes (RFC 3986)
+    #[value(name = "BASE")]
+    Base,
+    /// And repeated slashes become one
+    #[value(name = "MERGE_SLASHES")]
+    MergeSlashes,
+    /// After escaped slashes were decoded
+    #[value(name = "DECODE_AND_MERGE_SLASHES")]
+    DecodeAndMergeSlashes,
+}
+
+/// Which side of Envoy's ext_authz filter a filter stands on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExtAuthz {
+    /// In front of it: judges CUSTOM policies, and marks the requests that are asked about
+    Before,
+    /// Behind it: judges everything else
+    After,
 }
 
 /// The proxy that enforces.
@@ -234,6 +272,8 @@ pub enum Engine {
 pub struct Check {
     #[command(flatten)]
     pub input: Input,
+    #[command(flatten)]
+    pub paths: Paths,
     /// Exit with 1 when there are only warnings, too
     #[arg(long)]
     pub deny_warnings: bool,
@@ -249,6 +289,8 @@ pub struct Compile {
     pub input: Input,
     #[command(flatten)]
     pub proxy: Proxy,
+    #[command(flatten)]
+    pub paths: Paths,
     #[command(flatten)]
     pub listening: Listening,
     #[command(flatten)]
@@ -266,6 +308,9 @@ pub struct Compile {
     /// The folder with the Wasm modules, as Envoy is to find it [default: $MESH_POLICY_MODULES, then `dist/`]
     #[arg(long, value_name = "DIR")]
     pub modules: Option<PathBuf>,
+    /// Tell clients that are denied why, in the header `x-mesh-policy-denied-by` of the answer; wasm engine only
+    #[arg(long)]
+    pub explain_denials: bool,
     /// Write the configuration as files that a running Envoy watches (filesystem xDS)
     #[arg(long)]
     pub xds: bool,
@@ -344,6 +389,12 @@ pub struct PluginConfig {
     pub proxy: Proxy,
     #[command(flatten)]
     pub identity: Identity,
+    /// Where CUSTOM policies apply: which side of Envoy's ext_authz filter the filter stands on
+    #[arg(long, value_enum, value_name = "SIDE")]
+    pub ext_authz: Option<ExtAuthz>,
+    /// Tell clients that are denied why, in the header `x-mesh-policy-denied-by` of the answer
+    #[arg(long)]
+    pub explain_denials: bool,
     /// `text` is indented for reading, `json` is one line [default: text on a terminal, else json]
     #[arg(short, long, value_enum, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Option<Output>,
@@ -356,6 +407,8 @@ pub struct Explain {
     pub input: Input,
     #[command(flatten)]
     pub proxy: Proxy,
+    #[command(flatten)]
+    pub paths: Paths,
     #[command(flatten)]
     pub identity: Identity,
     /// The request's URL
@@ -391,6 +444,8 @@ pub struct Run {
     #[command(flatten)]
     pub proxy: Proxy,
     #[command(flatten)]
+    pub paths: Paths,
+    #[command(flatten)]
     pub listening: Listening,
     #[command(flatten)]
     pub credentials: Credentials,
@@ -413,6 +468,9 @@ pub struct Run {
     /// What Envoy logs, on standard error
     #[arg(long, value_name = "LEVEL", default_value = "warning", value_parser = LOG_LEVELS)]
     pub log_level: String,
+    /// Tell clients that are denied why, in the header `x-mesh-policy-denied-by` of the answer; wasm engine only
+    #[arg(long)]
+    pub explain_denials: bool,
     /// Print a line of JSON for each request
     #[arg(long)]
     pub access_log: bool,

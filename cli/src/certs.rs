@@ -35,7 +35,7 @@ pub fn run(args: &Certs) -> Result<(), Failure> {
         resources.report(&findings)?;
         return Err(Failure::refused());
     }
-    let default = Options::default();
+    let default = Options::default().under_mesh_config(&resources.sources);
     let options = Options {
         trust_domain: args.trust_domain.clone().unwrap_or(default.trust_domain),
         gateway_namespace: args.gateway_namespace.clone().unwrap_or(default.gateway_namespace),

@@ -27,9 +27,13 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
             Engine::Native => Options::default().modules,
         },
         admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
+        explain_denials: explain_denials(args.explain_denials, args.engine)?,
         ..sidecar(
             listening(
-                credentials(options(&args.proxy, Some(&args.identity)), &args.credentials),
+                credentials(
+                    options(&args.proxy, &args.identity, Some(args.paths), &resources.sources),
+                    &args.credentials,
+                ),
                 &args.listening,
             )?,
             &args.sidecar,
@@ -70,6 +74,16 @@ pub fn engine(engine: Engine, modules: Option<&Path>) -> Result<compiler::Engine
             Err(Failure::usage("--modules goes with --engine wasm: Envoy's own filters are no modules"))
         }
     }
+}
+
+/// Whether denials are explained, which Envoy's own filters cannot do.
+pub fn explain_denials(asked: bool, engine: Engine) -> Result<bool, Failure> {
+    if asked && engine == Engine::Native {
+        return Err(Failure::usage(
+            "--explain-denials goes with --engine wasm: Envoy's own filters do not tell clients why",
+        ));
+    }
+    Ok(asked)
 }
 
 /// The compiler's options about certificates.

@@ -14,9 +14,10 @@ use crate::failure::Failure;
 use crate::resources::{Resources, choice, options};
 use anstream::stdout;
 use authz::Authorization;
-use mesh_policy_compiler::{EnforcedListener, ProxyChoice, Refusal};
-use mesh_policy_core::authz::Authorizer;
+use mesh_policy_compiler::{EnforcedListener, ProxyChoice, Refusal, ext_authz};
+use mesh_policy_core::authz::{Authorizer, ExternalAuthorization};
 use mesh_policy_core::effect::{LocalReply, SplitMix64};
+use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::request::{HeaderMap, RequestView};
 use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::Problems;
@@ -62,8 +63,8 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
     let (input, url) = split_url(args)?;
     let resources = Resources::load(&input, "explain")?;
     let choice = choice(&args.proxy, Some(&args.identity), "explain")?;
-    let options = options(&args.proxy, Some(&args.identity));
-    let request = Request::new(args, &url)?;
+    let options = options(&args.proxy, &args.identity, Some(args.paths), &resources.sources);
+    let request = Request::new(args, &url, options.path_normalization)?;
     let listeners = mesh_policy_compiler::enforced(&resources.sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
     let (enforced, listener) = pick(&listeners, &request, args.port.is_some(), &choice)?;
@@ -71,6 +72,14 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
     let mut problems = Problems::new();
     let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut problems);
     let authorizer = Authorizer::compile(&enforced.resources, &enforced.proxy, &mut problems);
+    let before = Authorizer::compile(
+        &enforced.resources,
+        &ProxyContext {
+            ext_authz: ExternalAuthorization::Before(ext_authz::provider_names(&resources.sources)),
+            ..enforced.proxy.clone()
+        },
+        &mut Problems::new(),
+    );
     if problems.has_errors() {
         return Err(resources.refuse(&Refusal { findings: resources.sources.findings_of(&problems) }));
     }
@@ -82,7 +91,7 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
     let mut random = SplitMix64::new(args.seed);
     let places = Places(&resources.sources);
     let explanation = Explanation {
-        authorization: Authorization::of(&authorizer, &view, places),
+        authorization: Authorization::of(&before, &authorizer, &view, places),
         routing: Routing::of(&table, &view, &mut random, places),
         listener,
         seed: args.seed,
@@ -113,7 +122,7 @@ fn split_url(args: &Explain) -> Result<(crate::args::Input, String), Failure> {
             })?
         }
     };
-    Ok((crate::args::Input { files }, url))
+    Ok((crate::args::Input { files, mesh_config: args.input.mesh_config.clone() }, url))
 }
 
 /// The listener that the request arrives at.

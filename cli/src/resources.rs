@@ -1,11 +1,13 @@
 //! What every command begins with: the resources, and the proxy that is meant.
 
-use crate::args::{Identity, Input, Proxy};
+use crate::args::{self, Identity, Input, Paths, Proxy};
 use crate::failure::Failure;
 use crate::findings::{Counts, write_text};
 use anstream::{eprintln, stderr};
 use mesh_policy_compiler::source::STDIN;
-use mesh_policy_compiler::{Finding, Options, ProxyChoice, Refusal, Sources, WorkloadChoice};
+use mesh_policy_compiler::{
+    Finding, LoadError, Options, PathNormalization, ProxyChoice, Refusal, Sources, WorkloadChoice,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::{Read, stdin};
@@ -52,12 +54,15 @@ impl Resources {
     }
 
     fn read(input: &Input, standard_input: Vec<u8>) -> Result<Self, Failure> {
-        let sources = Sources::load(&input.files, &mut standard_input.as_slice())
-            .map_err(|error| Failure::usage(error.to_string()))?;
+        let unreadable = |error: LoadError| Failure::usage(error.to_string());
+        let mut sources = Sources::load(&input.files, &mut standard_input.as_slice()).map_err(unreadable)?;
         // A pipe that broke must not pass for resources without mistakes.
         if sources.resources().is_empty() && sources.findings().is_empty() {
             let names: Vec<String> = sources.file_names().map(|name| format!("`{name}`")).collect();
             return Err(Failure::usage(format!("no Istio resources in {}", names.join(", "))));
+        }
+        if let Some(file) = &input.mesh_config {
+            sources.add_mesh_config(file).map_err(unreadable)?;
         }
         let quoted = lines(&String::from_utf8_lossy(&standard_input));
         let lines = RefCell::new(BTreeMap::from([(STDIN.to_owned(), quoted)]));
@@ -134,16 +139,44 @@ pub fn choice(proxy: &Proxy, identity: Option<&Identity>, command: &str) -> Resu
     }
 }
 
-/// The compiler's options, as far as the proxy's identity decides them.
-pub fn options(proxy: &Proxy, identity: Option<&Identity>) -> Options {
+/// The compiler's options, as far as the proxy's identity and the mesh configuration decide them.
+pub fn options(proxy: &Proxy, identity: &Identity, paths: Option<Paths>, sources: &Sources) -> Options {
     let default = Options::default();
-    let trust_domain = identity.and_then(|identity| identity.trust_domain.clone());
-    Options {
+    let options = Options {
         gateway_namespace: proxy.gateway_namespace.clone().unwrap_or(default.gateway_namespace),
-        trust_domain: trust_domain.unwrap_or(default.trust_domain),
-        trust_domain_aliases: identity
-            .map(|identity| identity.trust_domain_aliases.clone())
-            .unwrap_or_default(),
         ..default
+    };
+    in_mesh(options, identity, paths, sources)
+}
+
+/// The same options in the mesh of `sources`. What the command line says goes before what the mesh configuration says.
+pub fn in_mesh(options: Options, identity: &Identity, paths: Option<Paths>, sources: &Sources) -> Options {
+    let default = Options::default();
+    let options = Options {
+        trust_domain: default.trust_domain,
+        trust_domain_aliases: default.trust_domain_aliases,
+        root_namespace: default.root_namespace,
+        path_normalization: default.path_normalization,
+        ..options
+    };
+    let options = options.under_mesh_config(sources);
+    let aliases = &identity.trust_domain_aliases;
+    Options {
+        trust_domain: identity.trust_domain.clone().unwrap_or(options.trust_domain),
+        trust_domain_aliases: if aliases.is_empty() { options.trust_domain_aliases } else { aliases.clone() },
+        path_normalization: normalization(paths, options.path_normalization),
+        ..options
+    }
+}
+
+/// The path normalization that the command line names, else `default`.
+pub fn normalization(paths: Option<Paths>, default: PathNormalization) -> PathNormalization {
+    use args::PathNormalization as Named;
+    match paths.and_then(|paths| paths.path_normalization) {
+        None => default,
+        Some(Named::None) => PathNormalization::None,
+        Some(Named::Base) => PathNormalization::Base,
+        Some(Named::MergeSlashes) => PathNormalization::MergeSlashes,
+        Some(Named::DecodeAndMergeSlashes) => PathNormalization::DecodeAndMergeSlashes,
     }
 }

@@ -11,7 +11,7 @@ pub mod tether;
 mod watch;
 
 use crate::args::{Engine, Run};
-use crate::compile::{credentials, engine, listening, sidecar, write};
+use crate::compile::{credentials, engine, explain_denials, listening, sidecar, write};
 use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
@@ -39,15 +39,18 @@ const DRAIN_SECONDS: &str = "30";
 pub fn run(args: &Run) -> Result<(), Failure> {
     // Before the files are read: an edit in between is then one that came later.
     let began = SystemTime::now();
-    let mut watch = Watch::start(&args.input.files);
+    let inputs: Vec<_> = args.input.files.iter().chain(&args.input.mesh_config).cloned().collect();
+    let mut watch = Watch::start(&inputs);
     let resources = Resources::load(&args.input, "run")?;
     let choice = choice(&args.proxy, Some(&args.identity), "run")?;
     let engine = engine(args.engine, args.modules.as_deref())?;
-    let options = credentials(options(&args.proxy, Some(&args.identity)), &args.credentials);
+    let options = options(&args.proxy, &args.identity, Some(args.paths), &resources.sources);
+    let options = credentials(options, &args.credentials);
     let options = sidecar(listening(options, &args.listening)?, &args.sidecar)?;
-    let options = Options { engine, ..options };
+    let explain_denials = explain_denials(args.explain_denials, args.engine)?;
+    let options = Options { engine, explain_denials, ..options };
     // What is wrong with the resources is told first: it does not depend on this machine.
-    let findings: Vec<_> = mesh_policy_compiler::check(&resources.sources);
+    let findings: Vec<_> = mesh_policy_compiler::check_under(&resources.sources, options.path_normalization);
     if findings.iter().any(mesh_policy_compiler::Finding::is_error) {
         resources.report(&findings)?;
         return Err(Failure::refused());

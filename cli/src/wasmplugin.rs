@@ -16,11 +16,11 @@ pub fn run(args: &WasmPlugin) -> Result<(), Failure> {
     check(args)?;
     let resources = Resources::load(&args.input, "wasmplugin")?;
     let choice = choice(&args.proxy, Some(&args.identity), "wasmplugin")?;
-    let options = options(&args.proxy, Some(&args.identity));
+    let options = options(&args.proxy, &args.identity, None, &resources.sources);
     let sources = &resources.sources;
     let listeners = mesh_policy_compiler::enforced(sources, &choice, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
-    let config = mesh_policy_compiler::plugin_config(sources, &choice, &options)
+    let config = mesh_policy_compiler::plugin_config(sources, &choice, None, &options)
         .map_err(|refusal| resources.refuse(&refusal))?;
     let warnings: Vec<_> =
         mesh_policy_compiler::check(sources).into_iter().filter(|f| !f.is_error()).collect();

@@ -1,12 +1,14 @@
 //! Everything that is wrong with the resources, before any proxy is chosen.
 
 use crate::bypass;
+use crate::ext_authz;
 use crate::finding::Finding;
+use crate::mesh_config;
 use crate::options::PathNormalization;
 use crate::references;
 use crate::source::Sources;
 use crate::validate::validate;
-use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::authz::{Authorizer, ExternalAuthorization};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::{Problem, Problems, Severity};
@@ -28,11 +30,20 @@ pub fn check_under(sources: &Sources, normalization: PathNormalization) -> Vec<F
         validate(resource, &mut problems);
     }
     // Any proxy will do: rules are judged whether or not they are its own. Labels that are known, though empty, make
-    // selectors legal.
-    let proxy = ProxyContext { labels: Some(BTreeMap::new()), ..ProxyContext::default() };
+    // selectors legal, and compiled proxies have an ext_authz filter where CUSTOM policies want one.
+    let proxy = ProxyContext {
+        labels: Some(BTreeMap::new()),
+        ext_authz: ExternalAuthorization::After,
+        ..ProxyContext::default()
+    };
     let _ = RouteTable::compile(&sound, &proxy, &mut problems);
     let _ = Authorizer::compile(&sound, &proxy, &mut problems);
     bypass::check(&sound, normalization, &mut problems);
+    let mesh = sources.mesh_config();
+    ext_authz::check(&sound, mesh.map(|placed| &placed.config), &mut problems);
+    if let Some(mesh) = mesh {
+        mesh_config::check(mesh, &mut problems);
+    }
     let mut references = Problems::new();
     references::check(sources, &mut references);
     let mut findings = sources.findings().to_vec();

@@ -1,6 +1,7 @@
 //! One proxy's complete Envoy configuration.
 
 mod applicable;
+mod custom;
 mod gateway;
 pub(crate) mod reachable;
 mod retries;
@@ -135,11 +136,12 @@ fn wasm(
     clusters: &Clusters,
     redirected: &Domains,
     options: &Options,
+    before: Vec<Value>,
 ) -> (Vec<Value>, Value) {
     // What is wrong with the rules was found by `check`.
     let table = RouteTable::compile(&enforced.resources, &enforced.proxy, &mut Problems::new());
     let (name, config) = (listener.name(), &enforced.plugin_config);
-    let filters = envoy::filter::http_filters(&options.modules, &name, listener.grpc_web, config);
+    let filters = envoy::filter::http_filters(&options.modules, &name, listener.grpc_web, config, before);
     let routes = envoy::route::Routes {
         name: &listener.route_config_name(),
         profiles: &table.profiles(),

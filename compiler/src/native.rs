@@ -20,6 +20,7 @@ mod route;
 mod virtual_host;
 
 use crate::envoy::extension;
+use crate::ext_authz::Providers;
 use crate::gateway::Listener;
 use crate::visibility;
 use authz::Traffic;
@@ -95,6 +96,31 @@ pub fn network_filters_for_policies(
     problems: &mut Problems,
 ) -> Vec<Value> {
     authz::filters(resources, proxy, Traffic::Tcp, problems)
+}
+
+/// The filters that carry out CUSTOM policies for HTTP at this proxy: to stand in front of all others that decide.
+pub fn http_filters_for_custom(
+    resources: &[Resource],
+    proxy: &ProxyContext,
+    providers: &Providers,
+    problems: &mut Problems,
+) -> Vec<Value> {
+    authz::custom_filters(resources, proxy, Traffic::Http, providers, problems)
+}
+
+/// [`http_filters_for_custom`] for connections to the local `port` that are not known to carry HTTP: network filters.
+///
+/// A provider that is asked over HTTP cannot be asked about them. That is an error, unless the rules are for other ports: Istio
+/// lets such connections pass.
+pub fn network_filters_for_custom(
+    resources: &[Resource],
+    proxy: &ProxyContext,
+    port: u16,
+    providers: &Providers,
+    problems: &mut Problems,
+) -> Vec<Value> {
+    authz::refuse_unasked(resources, proxy, port, providers, problems);
+    authz::custom_filters(resources, proxy, Traffic::Tcp, providers, problems)
 }
 
 /// The route configuration of a gateway's listener.

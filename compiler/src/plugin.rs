@@ -3,15 +3,18 @@
 pub(crate) mod relevant;
 
 use crate::check::check_under;
+use crate::ext_authz;
 use crate::finding::{Finding, Refusal};
 use crate::gateway::{self, Listener, Opening, Servers};
 use crate::options::{Options, ProxyChoice, WorkloadChoice};
 use crate::service::workload_labels;
 use crate::source::Sources;
+use mesh_policy_core::authz::{ExternalAuthorization, Scope};
 use mesh_policy_core::proxy::{MESH, ProxyContext};
-use mesh_policy_istio::problem::Problems;
+use mesh_policy_istio::authorization_policy::Action;
+use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{Resource, Spec};
-use mesh_policy_istio::workload::Workload;
+use mesh_policy_istio::workload::{ExtAuthzPosition, Workload};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -26,8 +29,45 @@ pub struct EnforcedListener {
     pub proxy: ProxyContext,
     /// What is enforced: the resources of the plugin configuration, their paths still leading back to the sources.
     pub resources: Vec<Resource>,
-    /// The plugin configuration of its filters.
+    /// The plugin configuration of its filters; where CUSTOM policies apply, of those behind Envoy's ext_authz filter.
     pub plugin_config: Value,
+    /// The CUSTOM policies that apply, as they were written.
+    custom: Vec<Value>,
+}
+
+impl EnforcedListener {
+    /// The CUSTOM policies that apply.
+    #[must_use]
+    pub fn custom(&self) -> Vec<&Resource> {
+        match self.proxy.ext_authz {
+            ExternalAuthorization::Absent => Vec::new(),
+            _ => self.resources.iter().filter(|resource| applies(resource, &self.proxy)).collect(),
+        }
+    }
+
+    /// The plugin configuration of a filter in front of Envoy's ext_authz filter, where CUSTOM policies apply; `providers` can be
+    /// asked.
+    #[must_use]
+    pub fn plugin_config_before(&self, providers: &[String]) -> Option<Value> {
+        if self.custom.is_empty() {
+            return None;
+        }
+        let mut config = self.plugin_config.clone();
+        *config.get_mut("items")? = json!(self.custom);
+        *config.pointer_mut("/authz/extAuthz")? = json!({"position": "BEFORE", "providers": providers});
+        Some(config)
+    }
+}
+
+fn applies(resource: &Resource, proxy: &ProxyContext) -> bool {
+    match &resource.spec {
+        Spec::AuthorizationPolicy(policy) => {
+            policy.action == Some(Action::Custom)
+                // Unknown labels: for the filter to refuse.
+                && matches!(Scope::of(policy, resource.namespace(), proxy), Scope::Applies | Scope::UnknownLabels)
+        }
+        _ => false,
+    }
 }
 
 /// The listeners of a proxy: one for each port of a gateway, one for a workload.
@@ -77,15 +117,53 @@ pub(crate) fn servers<'s>(
 
 /// The plugin configuration of a proxy's filters; for a gateway with several listeners, one for all of them.
 ///
+/// `side` is the one of Envoy's ext_authz filter that they stand on. In front of it, the providers of the mesh configuration can
+/// be asked; without a mesh configuration, those that the policies name.
+///
 /// # Errors
-/// All findings, when there are errors among them.
-pub fn plugin_config(sources: &Sources, choice: &ProxyChoice, options: &Options) -> Result<Value, Refusal> {
+/// All findings, when there are errors among them. CUSTOM policies that apply are one when there is no `side`, and so is a side
+/// without such policies.
+pub fn plugin_config(
+    sources: &Sources,
+    choice: &ProxyChoice,
+    side: Option<ExtAuthzPosition>,
+    options: &Options,
+) -> Result<Value, Refusal> {
     let mut listeners = enforced(sources, choice, options)?;
-    if let (ProxyChoice::Gateway(labels), true) = (choice, listeners.len() > 1) {
-        let all = listeners_as_one(sources, labels, options)?;
-        return Ok(all.plugin_config);
+    let one = match choice {
+        ProxyChoice::Gateway(labels) if listeners.len() > 1 => listeners_as_one(sources, labels, options)?,
+        _ => match listeners.pop() {
+            Some(one) => one,
+            None => return Ok(Value::Null),
+        },
+    };
+    let refuse = |finding: Finding| Err(Refusal { findings: vec![finding] });
+    match (one.custom().first(), side) {
+        (None, None) | (Some(_), Some(ExtAuthzPosition::After)) => Ok(one.plugin_config),
+        (Some(_), Some(ExtAuthzPosition::Before)) => {
+            let defined = ext_authz::provider_names(sources);
+            let named =
+                one.custom().into_iter().filter_map(ext_authz::provider_of).map(str::to_owned).collect();
+            let providers = if sources.mesh_config().is_some() { defined } else { named };
+            Ok(one.plugin_config_before(&providers).unwrap_or_default())
+        }
+        (Some(custom), None) => {
+            let mut problems = Problems::new();
+            problems
+                .error(
+                    custom.spec_path().field("action"),
+                    ProblemKind::Unsupported,
+                    "a filter cannot carry out CUSTOM policies alone: it needs Envoy's ext_authz filter",
+                )
+                .help("Istio carries them out by itself; for an Envoy of your own, `mesh-policy plugin-config` with `--ext-authz before` and `after` prints the configurations of a filter in front of it and of one behind it");
+            Err(Refusal { findings: sources.findings_of(&problems) })
+        }
+        (None, Some(_)) => refuse(Finding::placeless(
+            ProblemKind::Conflict,
+            "no CUSTOM policy applies to this proxy, so there is nothing to ask about",
+            Some("leave out --ext-authz".to_owned()),
+        )),
     }
-    Ok(listeners.pop().map(|listener| listener.plugin_config).unwrap_or_default())
 }
 
 fn listeners_as_one(
@@ -215,14 +293,29 @@ fn assemble(
     options: &Options,
 ) -> EnforcedListener {
     let mut problems = Problems::new();
-    let proxy = ProxyContext::compile(workload, &mut problems);
-    let (resources, items): (Vec<Resource>, Vec<Value>) = relevant.into_iter().unzip();
+    let mut proxy = ProxyContext::compile(workload, &mut problems);
+    let (mut resources, mut items, mut custom) = (Vec::new(), Vec::new(), Vec::new());
+    for (resource, written) in relevant {
+        if applies(&resource, &proxy) { &mut custom } else { &mut items }.push(written);
+        resources.push(resource);
+    }
+    if !custom.is_empty() {
+        proxy.ext_authz = ExternalAuthorization::After;
+    }
     let mut plugin_config =
         json!({"apiVersion": "v1", "kind": "List", "items": items, "workload": workload_json(workload)});
-    if let (true, Some(config)) = (options.explain_denials, plugin_config.as_object_mut()) {
-        config.insert("authz".to_owned(), json!({"explainDenials": true}));
+    let mut authz = serde_json::Map::new();
+    if options.explain_denials {
+        authz.insert("explainDenials".to_owned(), json!(true));
+        proxy.explain_denials = true;
     }
-    EnforcedListener { name, port: proxy.port, proxy, resources, plugin_config }
+    if !custom.is_empty() {
+        authz.insert("extAuthz".to_owned(), json!({"position": "AFTER"}));
+    }
+    if let (false, Some(config)) = (authz.is_empty(), plugin_config.as_object_mut()) {
+        config.insert("authz".to_owned(), Value::Object(authz));
+    }
+    EnforcedListener { name, port: proxy.port, proxy, resources, plugin_config, custom }
 }
 
 /// What is not known is left out: the filter then asks Envoy's node metadata, or refuses selectors.

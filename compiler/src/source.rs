@@ -3,6 +3,7 @@
 mod reading;
 
 use crate::finding::Finding;
+use crate::mesh_config;
 use mesh_policy_istio::node::{Node, Position};
 use mesh_policy_istio::path::{Path, Segment};
 use mesh_policy_istio::problem::{Problem, ProblemKind, Problems};
@@ -41,6 +42,7 @@ pub struct Sources {
     documents: Vec<Document>,
     resources: Vec<Resource>,
     findings: Vec<Finding>,
+    mesh_config: Option<mesh_config::Placed>,
 }
 
 #[derive(Debug)]
@@ -107,6 +109,22 @@ impl Sources {
         sources.add_text(name, text);
         sources.report_duplicates();
         sources
+    }
+
+    /// Reads the mesh configuration, which holds for all proxies: a MeshConfig, or the ConfigMap or IstioOperator with it.
+    ///
+    /// # Errors
+    /// The file cannot be read. What is wrong in it is a finding.
+    pub fn add_mesh_config(&mut self, file: &FilePath) -> Result<(), LoadError> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|source| LoadError::Unreadable { path: file.to_owned(), source })?;
+        self.add_mesh_config_text(&file.display().to_string(), &text);
+        Ok(())
+    }
+
+    /// The mesh configuration, when one was read without an error.
+    pub(crate) const fn mesh_config(&self) -> Option<&mesh_config::Placed> {
+        self.mesh_config.as_ref()
     }
 
     /// The resources that could be read, in the order of the input.

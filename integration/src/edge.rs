@@ -91,14 +91,34 @@ impl Edge {
         Self::start_edited(policies, options, |_| {})
     }
 
+    /// Starts it with a mesh configuration.
+    ///
+    /// # Errors
+    /// As [`Edge::start`].
+    pub fn start_in_mesh(policies: &str, mesh_config: &str, options: Options) -> Result<Self> {
+        Self::launch(policies, Some(mesh_config), options, |_| {})
+    }
+
     /// Starts it with a bootstrap that `edit` has changed.
     ///
     /// # Errors
     /// As [`Edge::start`].
     pub fn start_edited(policies: &str, options: Options, edit: impl FnOnce(&mut Value)) -> Result<Self> {
+        Self::launch(policies, None, options, edit)
+    }
+
+    fn launch(
+        policies: &str,
+        mesh_config: Option<&str>,
+        options: Options,
+        edit: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
         let upstream = Upstream::start("echo")?;
         let folder = tempfile::tempdir().context("creating a folder for the access log")?;
-        let sources = Sources::from_text("edge.yaml", &resources(&upstream, policies));
+        let mut sources = Sources::from_text("edge.yaml", &resources(&upstream, policies));
+        if let Some(text) = mesh_config {
+            sources.add_mesh_config_text("mesh.yaml", text);
+        }
         let choice = ProxyChoice::Gateway([("istio".to_owned(), "ingressgateway".to_owned())].into());
         // The default names a module by a path from the root of the repository.
         let modules = match options.modules {

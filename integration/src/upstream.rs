@@ -46,6 +46,7 @@ pub struct Builder {
     status: Option<u16>,
     tries: Tries,
     tls: Option<Arc<ServerConfig>>,
+    message: Option<fn(&Received) -> Vec<u8>>,
 }
 
 impl Builder {
@@ -77,6 +78,13 @@ impl Builder {
         self
     }
 
+    /// Answers gRPC calls with this message in place of an echo.
+    #[must_use]
+    pub fn grpc_message(mut self, message: fn(&Received) -> Vec<u8>) -> Self {
+        self.message = Some(message);
+        self
+    }
+
     /// Counts tries together with other servers: a retry may reach another instance.
     #[must_use]
     pub fn tries(mut self, tries: &Tries) -> Self {
@@ -96,8 +104,8 @@ impl Builder {
     /// # Errors
     /// The address cannot be bound, or a response header is not one.
     pub fn start(self) -> Result<Upstream> {
-        let Self { name, version, address, headers, status, tries, tls } = self;
-        let shared = Arc::new(Shared::new(name, version, &headers, status, tries)?);
+        let Self { name, version, address, headers, status, tries, tls, message } = self;
+        let shared = Arc::new(Shared::new(name, version, &headers, status, tries, message)?);
         let (address, task) = block_on(wait::PATIENCE, "starting an echo server", async {
             server::start(address, tls, Arc::clone(&shared)).await
         })
@@ -125,6 +133,7 @@ impl Upstream {
             status: None,
             tries: Tries::default(),
             tls: None,
+            message: None,
         }
     }
 

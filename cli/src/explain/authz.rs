@@ -16,6 +16,8 @@ pub struct Authorization {
     pub allowed: bool,
     /// The policies that apply to the proxy.
     pub policies: Vec<Policy>,
+    /// Whom the proxy asks before it judges by itself, and by which rule.
+    pub asks: Option<(String, Rule)>,
     /// The rule that decided.
     pub determining: Option<Rule>,
     /// Of a default deny: the ALLOW rule that lacked least.
@@ -91,15 +93,33 @@ impl Policy {
 
 impl Authorization {
     /// Asks the authorizer, and listens to its reasons.
-    pub fn of(authorizer: &Authorizer, request: &RequestView<'_>, places: Places<'_>) -> Self {
+    ///
+    /// `before` judges CUSTOM policies, and `authorizer` what is behind it.
+    pub fn of(
+        before: &Authorizer,
+        authorizer: &Authorizer,
+        request: &RequestView<'_>,
+        places: Places<'_>,
+    ) -> Self {
         let mut observer = Observer { places, rules: Vec::new() };
         let rule = |id: &RuleId| Rule::new(id, places);
-        let verdict = authorizer.authorize(request, &mut observer);
+        let custom = before.authorize(request, &mut observer);
+        let verdict =
+            if custom.is_allowed() { authorizer.authorize(request, &mut observer) } else { custom.clone() };
         let by_default = !verdict.is_allowed() && verdict.determining().is_none();
         let nearest = by_default.then(|| authorizer.nearest_miss(request, SEARCHED)).flatten();
         Self {
             allowed: verdict.is_allowed(),
-            policies: authorizer.policies().iter().map(|policy| Policy::new(policy)).collect(),
+            policies: before
+                .policies()
+                .iter()
+                .chain(authorizer.policies())
+                .map(|policy| Policy::new(policy))
+                .collect(),
+            asks: custom
+                .asks()
+                .zip(custom.determining())
+                .map(|(provider, id)| (provider.to_owned(), rule(id))),
             determining: verdict.determining().map(rule),
             nearest_miss: nearest.map(|miss| Miss { rule: rule(miss.rule), unmet: miss.unmet }),
             rules: observer.rules,

@@ -55,6 +55,9 @@ fn authorization(authorization: &Authorization) -> Value {
     json!({
         "allowed": authorization.allowed,
         "policies": authorization.policies.iter().map(policy).collect::<Vec<_>>(),
+        "asks": authorization.asks.as_ref().map(|(provider, rule)| {
+            json!({ "provider": provider, "rule": rule_json(rule) })
+        }),
         "determining": authorization.determining.as_ref().map(rule_json),
         "nearestMiss": authorization.nearest_miss.as_ref().map(|miss| {
             json!({ "rule": rule_json(&miss.rule), "unmet": unmet(&miss.unmet) })

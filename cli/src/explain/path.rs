@@ -1,12 +1,45 @@
-//! Paths as Envoy normalises them before any filter sees them (`normalize_path`, Istio's default `BASE`).
+//! Paths as Envoy normalises them before any filter sees them.
 
-/// The path in its canonical form: unreserved characters decoded, backslashes turned into slashes, dot segments resolved.
-/// The query is left alone. `None` when Envoy refuses the path.
-pub fn normalise(path_and_query: &str) -> Option<String> {
+use mesh_policy_compiler::PathNormalization;
+
+/// The path as the rules see it; the query is left alone. `None` when Envoy refuses the path.
+pub fn normalise(path_and_query: &str, mode: PathNormalization) -> Option<String> {
     let (path, query) = match path_and_query.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (path_and_query, None),
     };
+    let path = match mode {
+        PathNormalization::None => path.to_owned(),
+        PathNormalization::Base => canonical(path)?,
+        PathNormalization::MergeSlashes => merged(&canonical(path)?),
+        PathNormalization::DecodeAndMergeSlashes => merged(&canonical(&with_slashes(path))?),
+    };
+    Some(match query {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    })
+}
+
+/// With escaped slashes of both kinds decoded.
+fn with_slashes(path: &str) -> String {
+    [("%2F", "/"), ("%2f", "/"), ("%5C", "\\"), ("%5c", "\\")]
+        .into_iter()
+        .fold(path.to_owned(), |path, (escaped, slash)| path.replace(escaped, slash))
+}
+
+/// With repeated slashes made one.
+fn merged(path: &str) -> String {
+    let mut merged = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c != '/' || !merged.ends_with('/') {
+            merged.push(c);
+        }
+    }
+    merged
+}
+
+/// Unreserved characters decoded, backslashes turned into slashes, dot segments resolved.
+fn canonical(path: &str) -> Option<String> {
     let decoded = decode_unreserved(path)?.replace('\\', "/");
     let mut segments: Vec<&str> = Vec::new();
     let mut parts = decoded.split('/').skip(1).peekable();
@@ -27,11 +60,7 @@ pub fn normalise(path_and_query: &str) -> Option<String> {
             segments.push("");
         }
     }
-    let path = format!("/{}", segments.join("/"));
-    Some(match query {
-        Some(query) => format!("{path}?{query}"),
-        None => path,
-    })
+    Some(format!("/{}", segments.join("/")))
 }
 
 fn decode_unreserved(path: &str) -> Option<String> {
@@ -81,8 +110,30 @@ mod tests {
             ("/a%2", "/a%2"),
             ("/a?x=/../%41", "/a?x=/../%41"),
         ] {
-            assert_eq!(normalise(written).as_deref(), Some(normal), "{written}");
+            let path = normalise(written, PathNormalization::Base);
+            assert_eq!(path.as_deref(), Some(normal), "{written}");
         }
-        assert_eq!(normalise("/admin%00"), None);
+        assert_eq!(normalise("/admin%00", PathNormalization::Base), None);
+    }
+
+    #[test]
+    fn the_other_modes_do_as_istio_tests_them() {
+        use PathNormalization as Mode;
+        // Written, under NONE, MERGE_SLASHES and DECODE_AND_MERGE_SLASHES.
+        for (written, none, merge, decode) in [
+            ("/app/../admin", "/app/../admin", "/admin", "/admin"),
+            ("/app//", "/app//", "/app/", "/app/"),
+            ("/app/%2f", "/app/%2f", "/app/%2f", "/app/"),
+            ("/xyz%30..//abc", "/xyz%30..//abc", "/xyz0../abc", "/xyz0../abc"),
+            ("/app\\admin", "/app\\admin", "/app/admin", "/app/admin"),
+            ("/app/\\/\\/\\admin", "/app/\\/\\/\\admin", "/app/admin", "/app/admin"),
+            ("/%2Fapp%5cadmin%5Cabc", "/%2Fapp%5cadmin%5Cabc", "/%2Fapp%5cadmin%5Cabc", "/app/admin/abc"),
+            ("/app//../admin", "/app//../admin", "/app/admin", "/app/admin"),
+            ("/app//../../admin", "/app//../../admin", "/admin", "/admin"),
+        ] {
+            let found = [Mode::None, Mode::MergeSlashes, Mode::DecodeAndMergeSlashes]
+                .map(|mode| normalise(written, mode).unwrap());
+            assert_eq!(found, [none, merge, decode], "{written}");
+        }
     }
 }

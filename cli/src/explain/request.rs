@@ -4,6 +4,7 @@ use crate::args::Explain;
 use crate::choice::{RequestHeader, is_token};
 use crate::explain::path::normalise;
 use crate::failure::Failure;
+use mesh_policy_compiler::PathNormalization;
 use mesh_policy_core::request::{Attribute, Attributes};
 use std::net::IpAddr;
 
@@ -29,7 +30,7 @@ const EXAMPLE: &str = "write it as `http://customers.example.com/path?query`";
 
 impl Request {
     /// From the command line.
-    pub fn new(args: &Explain, url: &str) -> Result<Self, Failure> {
+    pub fn new(args: &Explain, url: &str, normalization: PathNormalization) -> Result<Self, Failure> {
         let invalid = |what: &str| Failure::usage(format!("the URL `{url}` {what}")).help(EXAMPLE);
         if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(invalid("has white space or control characters in it"));
@@ -50,7 +51,7 @@ impl Request {
         }
         let target = target.split('#').next().unwrap_or_default();
         let written = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-        let path = normalise(&written)
+        let path = normalise(&written, normalization)
             .ok_or_else(|| invalid("has `%00` in its path, which Envoy answers with 400 before any rule"))?;
         let (mut headers, mut sent_authority) = (Vec::new(), authority.to_owned());
         for header in &args.headers {
@@ -136,7 +137,7 @@ mod tests {
             panic!("not explain")
         };
         let url = args.url.clone().unwrap();
-        Request::new(&args, &url)
+        Request::new(&args, &url, PathNormalization::Base)
     }
 
     fn refused(url: &str) -> Failure {

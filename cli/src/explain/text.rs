@@ -53,9 +53,14 @@ fn answer(explanation: &Explanation, out: Out<'_>) -> io::Result<()> {
         return writeln!(out, "=> {style}answered with {}{style:#}: {why}", reply.status);
     }
     match &explanation.routing.outcome {
-        Outcome::Matched(matched) => match &matched.forward {
-            Some(forward) => writeln!(out, "=> {GOOD}forwarded{GOOD:#} to {}", forward.cluster),
-            None => writeln!(out, "=> {ERROR}answered by the proxy{ERROR:#}"),
+        Outcome::Matched(matched) => match (&matched.forward, &explanation.authorization.asks) {
+            (Some(forward), Some((provider, _))) => writeln!(
+                out,
+                "=> {GOOD}forwarded{GOOD:#} to {}, if the provider `{provider}` allows it",
+                forward.cluster
+            ),
+            (Some(forward), None) => writeln!(out, "=> {GOOD}forwarded{GOOD:#} to {}", forward.cluster),
+            (None, _) => writeln!(out, "=> {ERROR}answered by the proxy{ERROR:#}"),
         },
         _ => writeln!(
             out,
@@ -68,6 +73,9 @@ fn authorization(authorization: &Authorization, out: Out<'_>) -> io::Result<()> 
     write!(out, "{BOLD}Authorization:{BOLD:#} ")?;
     let of = |action: &str| authorization.policies.iter().filter(|policy| enforced(policy, action)).count();
     match (&authorization.determining, authorization.allowed) {
+        (Some(rule), false) if rule.policy.action == "CUSTOM" => {
+            writeln!(out, "{ERROR}denied{ERROR:#} by {}: its provider cannot be asked", rule.place())?;
+        }
         (Some(rule), true) => writeln!(out, "{GOOD}allowed{GOOD:#} by {}", rule.place())?,
         (Some(rule), false) => writeln!(out, "{ERROR}denied{ERROR:#} by {}", rule.place())?,
         (None, true) if authorization.policies.is_empty() => {
@@ -79,6 +87,13 @@ fn authorization(authorization: &Authorization, out: Out<'_>) -> io::Result<()> 
         (None, false) => {
             writeln!(out, "{ERROR}denied{ERROR:#}, no rule of the ALLOW policies ({}) matches", of("ALLOW"))?;
         }
+    }
+    if let Some((provider, rule)) = &authorization.asks {
+        let place = rule.place();
+        writeln!(
+            out,
+            "  before that, the proxy {WARNING}would ask the provider `{provider}`{WARNING:#}, by {place}"
+        )?;
     }
     let determining = authorization.determining.as_ref().map(|rule| &rule.id);
     if let Some(miss) = &authorization.nearest_miss {

@@ -8,7 +8,7 @@ use super::watch::{Edit, Watch};
 use super::{claim, list_listeners, watched};
 use crate::args::Run;
 use crate::failure::{DIM, ERROR, Failure, GOOD};
-use crate::resources::Resources;
+use crate::resources::{Resources, in_mesh};
 use anstream::{eprintln, stdout};
 use mesh_policy_compiler::{CompiledListener, Finding, Options, ProxyChoice, identity};
 use std::collections::BTreeSet;
@@ -81,9 +81,12 @@ impl Gateway<'_> {
 
     fn apply(&mut self, resources: Resources, edit: &Edit, child: &mut Envoy) -> Result<(), Failure> {
         let began = SystemTime::now();
-        let compiled = mesh_policy_compiler::compile(&resources.sources, self.choice, self.options);
+        // The mesh configuration may be what was edited.
+        let args = self.args;
+        let options = in_mesh(self.options.clone(), &args.identity, Some(args.paths), &resources.sources);
+        let compiled = mesh_policy_compiler::compile(&resources.sources, self.choice, &options);
         // Also those that are missing now: once they are there the edit is tried again.
-        let mut certificates = identity::named_files(&resources.sources, self.options);
+        let mut certificates = identity::named_files(&resources.sources, &options);
         certificates.extend(self.certificates.iter().cloned());
         certificates.extend(compiled.iter().flat_map(|compiled| compiled.certificates.iter().cloned()));
         self.watch.attend(certificates, began);

@@ -45,12 +45,12 @@ fn filters(bootstrap: &Value) -> Vec<&Value> {
     filters.iter().collect()
 }
 
-/// The configuration of the JWT filter, which comes first.
+/// The configuration of the JWT filter, which comes before everything that decides.
 fn filter(policies: &str) -> Value {
     let bootstrap = bootstrap(policies).unwrap();
     let filters = filters(&bootstrap);
-    assert_eq!(filters[0]["name"], "envoy.filters.http.jwt_authn");
-    filters[0]["typed_config"].clone()
+    assert_eq!(filters[1]["name"], "envoy.filters.http.jwt_authn");
+    filters[1]["typed_config"].clone()
 }
 
 fn rule(rule: &str) -> Result<Value, Vec<String>> {

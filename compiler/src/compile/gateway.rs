@@ -1,11 +1,12 @@
 //! A gateway.
 
 use super::reachable::Reach;
-use super::{Built, Opened, applicable, retries, visible, wasm};
+use super::{Built, Opened, applicable, custom, retries, visible, wasm};
 use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy;
 use crate::envoy::listener::{ChainMatch, Position, chain};
+use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::{Listener, Opening, Servers, TcpServer, TcpTls, redirect};
 use crate::identity::Identity;
@@ -45,20 +46,27 @@ pub(super) fn build(
     let authentication = enforced
         .first()
         .and_then(|first| authentication::filter(sources, &first.proxy, &mut clusters.by_name, problems));
+    let providers = custom::providers(sources, &services, &clusters);
+    custom::check_protocols(sources, &services, problems);
     let reach = Reach { namespace, services: &services, clusters: &clusters };
     let mut openings = Openings::default();
     for (listener, mut enforced) in servers.http.iter().zip(enforced) {
         reach.check_http(&enforced.resources, enforced.port, problems);
         retries::settle(&mut enforced, &reach);
-        let (mut filters, routes) = match options.engine {
+        // Whatever else decides may ask what a token says; CUSTOM policies may not, and come first.
+        let mut before = custom::filters(&listener.name(), &enforced, &providers, options, problems);
+        before.extend(authentication.clone());
+        let (filters, routes) = match options.engine {
             Engine::Wasm => {
                 let domains = redirect::domains(sources.resources(), &listener.servers, namespace);
-                wasm(listener, &enforced, &clusters, &domains, options)
+                wasm(listener, &enforced, &clusters, &domains, options, before)
             }
-            Engine::Native => native::decisions(sources.resources(), listener, &enforced.proxy, problems),
+            Engine::Native => {
+                let (filters, routes) =
+                    native::decisions(sources.resources(), listener, &enforced.proxy, problems);
+                (before.into_iter().chain(filters).collect(), routes)
+            }
         };
-        // Whatever decides may ask what a token says.
-        filters.splice(..0, authentication.clone());
         let http = envoy::listener::http(&listener.name(), Position::Gateway, filters, routes, options);
         let Some(chain) = http_chain(listener, http, options, identity.as_ref(), problems) else { continue };
         let scheme = if listener.tls.is_some() { "https" } else { "http" };
@@ -76,7 +84,7 @@ pub(super) fn build(
         };
         let proxy = tcp::Proxy { namespace, labels };
         let mut chains = tcp::chains(sources.resources(), server, proxy, socket.as_ref(), &reach, problems);
-        let policies = policies(sources, labels, server, options, problems);
+        let policies = policies(sources, labels, server, &providers, options, problems);
         for filters in chains.iter_mut().filter_map(|chain| chain.get_mut("filters")?.as_array_mut()) {
             filters.splice(..0, policies.iter().cloned());
         }
@@ -93,12 +101,17 @@ fn policies(
     sources: &Sources,
     labels: &BTreeMap<String, String>,
     server: &TcpServer<'_>,
+    providers: &Providers,
     options: &Options,
     problems: &mut Problems,
 ) -> Vec<Value> {
     let proxy =
         for_gateway(labels, vec![crate::gateway::gateway_name(server.resource)], &server.opening, options);
-    native::network_filters_for_policies(sources.resources(), &proxy, problems)
+    let port = server.opening.port;
+    let mut filters =
+        native::network_filters_for_custom(sources.resources(), &proxy, port, providers, problems);
+    filters.extend(native::network_filters_for_policies(sources.resources(), &proxy, problems));
+    filters
 }
 
 fn http_chain(

@@ -5,12 +5,13 @@
 //! which tells services apart by the host of a request.
 
 use super::reachable::Reach;
-use super::{Built, Opened, applicable, retries, visible};
+use super::{Built, Opened, applicable, custom, retries, visible};
 use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy::listener::{ChainMatch, Position, chain};
 use crate::envoy::tcp_proxy::tcp_proxy;
 use crate::envoy::{self, circuit_breaker, http_protocol, socket_address};
+use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::Opening;
 use crate::gateway::redirect::Domains;
@@ -77,7 +78,9 @@ pub(super) fn build(
     let mut clusters = envoy::cluster::clusters(sources.resources(), &services, caller, options, problems);
     let mut sidecar =
         Sidecar { sources, choice, site: &site, identity: identity.as_ref(), options, problems };
-    let mut openings = sidecar.inbound(&mut clusters.by_name)?;
+    let providers = custom::providers(sources, &services, &clusters);
+    custom::check_protocols(sources, &services, sidecar.problems);
+    let mut openings = sidecar.inbound(&mut clusters.by_name, &providers)?;
     let mut outbound = sidecar.enforced(Direction::Outbound, None);
     let reach = Reach { namespace, services: &services, clusters: &clusters };
     reach.check_http(&outbound.resources, None, problems);
@@ -108,7 +111,8 @@ pub(super) fn build(
         redirected: &Domains::default(),
         modules: &options.modules,
     };
-    let filters = envoy::filter::http_filters(&options.modules, "outbound", false, &outbound.plugin_config);
+    let filters =
+        envoy::filter::http_filters(&options.modules, "outbound", false, &outbound.plugin_config, Vec::new());
     let manager =
         envoy::listener::http("outbound", Position::Outbound, filters, routes.outbound(&own), options);
     openings.push(Opened {
@@ -124,6 +128,11 @@ pub(super) fn build(
         chains: vec![chain("", &ChainMatch::default(), manager, None)],
     });
     Ok(Built { openings, clusters: clusters.by_name })
+}
+
+/// The name of what serves requests for a port.
+fn inbound(number: u16) -> String {
+    format!("inbound_{number}")
 }
 
 /// The names by which an application calls a service; the shortest ones only in their own namespace.
@@ -191,6 +200,7 @@ impl Sidecar<'_, '_> {
     fn inbound(
         &mut self,
         clusters: &mut std::collections::BTreeMap<String, Value>,
+        providers: &Providers,
     ) -> Result<Vec<Opened>, Box<Finding>> {
         let root = &self.options.root_namespace;
         let modes = modes(self.sources.resources(), &self.choice.namespace, &self.site.labels, root);
@@ -211,12 +221,24 @@ impl Sidecar<'_, '_> {
             let enforced = self.enforced(Direction::Inbound, Some(number));
             let authentication =
                 authentication::filter(self.sources, &enforced.proxy, clusters, self.problems);
-            let http = self.http(number, &cluster, &enforced, authentication);
-            let policies = native::network_filters_for_policies(
-                self.sources.resources(),
-                &enforced.proxy,
-                self.problems,
-            );
+            let name = inbound(number);
+            let mut before = custom::filters(&name, &enforced, providers, self.options, self.problems);
+            before.extend(authentication);
+            let http = self.http(number, &cluster, &enforced, before);
+            let resources = self.sources.resources();
+            let local = self.options.ports.get(&number).copied().unwrap_or(number);
+            // No bytes but HTTP come through a port that says so.
+            let mut policies = match port.protocol {
+                Some(protocol) if protocol.is_http() => Vec::new(),
+                _ => native::network_filters_for_custom(
+                    resources,
+                    &enforced.proxy,
+                    local,
+                    providers,
+                    self.problems,
+                ),
+            };
+            policies.extend(native::network_filters_for_policies(resources, &enforced.proxy, self.problems));
             let tcp: Vec<Value> =
                 policies.into_iter().chain([tcp_proxy(&cluster, &[(cluster.clone(), 100)], None)]).collect();
             let address = port.address.unwrap_or(self.options.listen_address);
@@ -224,7 +246,7 @@ impl Sidecar<'_, '_> {
                 opening: Opening {
                     name: format!("{address}_{number}"),
                     address,
-                    port: self.options.ports.get(&number).copied().unwrap_or(number),
+                    port: local,
                     gateway_port: number,
                 },
                 direction: "INBOUND",
@@ -268,21 +290,14 @@ impl Sidecar<'_, '_> {
         }))
     }
 
-    fn http(
-        &self,
-        number: u16,
-        cluster: &str,
-        enforced: &EnforcedListener,
-        authentication: Option<Value>,
-    ) -> Value {
-        let name = format!("inbound_{number}");
+    fn http(&self, number: u16, cluster: &str, enforced: &EnforcedListener, before: Vec<Value>) -> Value {
+        let name = inbound(number);
         // What is sent to a workload is routed already: authorization is all that is left.
         let modules = match &self.options.modules {
             Modules::Separate { authz, .. } => Modules::Fused(authz.clone()),
             fused @ Modules::Fused(_) => fused.clone(),
         };
-        let mut filters = envoy::filter::http_filters(&modules, &name, false, &enforced.plugin_config);
-        filters.splice(..0, authentication);
+        let filters = envoy::filter::http_filters(&modules, &name, false, &enforced.plugin_config, before);
         let routes = json!({
             "name": format!("inbound|{number}||"),
             "validate_clusters": false,

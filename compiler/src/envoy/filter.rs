@@ -6,16 +6,18 @@ use mesh_policy_core::control;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The filters in their order; `plugin_config` is what the Wasm filters enforce.
+/// The filters in their order; `plugin_config` is what the Wasm filters enforce, `before` what stands in front of them.
 pub(crate) fn http_filters(
     modules: &Modules,
     listener: &str,
     grpc_web: bool,
     plugin_config: &Value,
+    before: Vec<Value>,
 ) -> Vec<Value> {
     let configuration = plugin_config.to_string();
-    let wasm = |name: &str, file: &Path| wasm_filter(name, file, listener, &configuration);
+    let wasm = |name: &str, file: &Path| wasm_filter(name, name, file, listener, &configuration);
     let mut filters = vec![peer_facts()];
+    filters.extend(before);
     match modules {
         Modules::Fused(file) => filters.push(wasm("mesh_policy", file)),
         Modules::Separate { authz, headers, fault, router } => filters.extend([
@@ -38,6 +40,15 @@ pub(crate) fn http_filters(
         json!({}),
     ));
     filters
+}
+
+/// The instance in front of Envoy's ext_authz filter, which judges CUSTOM policies.
+pub(crate) fn custom(modules: &Modules, listener: &str, plugin_config: &Value) -> Value {
+    let (name, vm, file) = match modules {
+        Modules::Fused(file) => ("mesh_policy_custom", "mesh_policy", file),
+        Modules::Separate { authz, .. } => ("mesh_authz_custom", "mesh_authz", authz),
+    };
+    wasm_filter(name, vm, file, listener, &plugin_config.to_string())
 }
 
 /// What the attributes of a Wasm filter do not tell: the direct peer's address (`source.address` is the one that
@@ -63,7 +74,7 @@ fn peer_facts() -> Value {
 
 /// A module that fails fails closed. `FAIL_RELOAD` does so too, but then starts the module anew, where the default would
 /// answer 503 until somebody restarts Envoy.
-fn wasm_filter(name: &str, file: &Path, listener: &str, configuration: &str) -> Value {
+fn wasm_filter(name: &str, vm: &str, file: &Path, listener: &str, configuration: &str) -> Value {
     extension(
         name,
         "envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -73,7 +84,7 @@ fn wasm_filter(name: &str, file: &Path, listener: &str, configuration: &str) -> 
             "root_id": format!("{name}.{listener}"),
             "failure_policy": "FAIL_RELOAD",
             "vm_config": {
-                "vm_id": name,
+                "vm_id": vm,
                 "runtime": "envoy.wasm.runtime.v8",
                 "code": {"local": {"filename": file}},
             },

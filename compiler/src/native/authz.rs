@@ -1,12 +1,14 @@
 //! AuthorizationPolicies as Envoy's RBAC filters: one each for AUDIT, DENY and ALLOW, in this order.
 
 mod attribute;
+mod custom;
 mod identity;
 mod rule;
 mod value;
 
 use crate::envoy::{extension, put};
 use crate::values::selects;
+pub(super) use custom::{filters as custom_filters, refuse_unasked};
 use identity::TrustDomains;
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::authorization_policy::{Action, AuthorizationPolicy};
@@ -112,11 +114,6 @@ fn selected<'r>(
             }
         };
         if !applies {
-            continue;
-        }
-        if action_of(spec) == Action::Custom {
-            let message = "policies with the action CUSTOM cannot be carried out yet";
-            problems.error(resource.spec_path().field("action"), ProblemKind::Unsupported, message);
             continue;
         }
         found.push((resource, spec));

@@ -45,7 +45,7 @@ spec: {address: 10.0.0.1, serviceAccount: web}
 #[test]
 fn a_gateway_is_told_its_servers_routes_and_services() {
     let sources = Sources::from_text("shop.yaml", &format!("{SHOP}{MORE}"));
-    let config = plugin_config(&sources, &gateway(), &Options::default()).unwrap();
+    let config = plugin_config(&sources, &gateway(), None, &Options::default()).unwrap();
     assert_eq!(
         names(&config),
         [
@@ -72,7 +72,7 @@ fn a_sidecar_is_told_what_is_bound_to_the_mesh() {
         name: "web".to_owned(),
         ..WorkloadChoice::default()
     });
-    let config = plugin_config(&sources, &choice, &Options::default()).unwrap();
+    let config = plugin_config(&sources, &choice, None, &Options::default()).unwrap();
     assert_eq!(names(&config), ["ServiceEntry shop/orders", "VirtualService shop/inner"]);
     assert_eq!(
         config["workload"],
@@ -112,7 +112,7 @@ fn each_listener_is_told_only_its_own_servers() {
         "port": {"number": 81, "name": "more", "protocol": "HTTP"}}])
         )
     );
-    let all = plugin_config(&sources, &gateway(), &Options::default()).unwrap();
+    let all = plugin_config(&sources, &gateway(), None, &Options::default()).unwrap();
     assert_eq!(all["workload"].get("port"), None);
     assert_eq!(all.pointer("/items/0/spec/servers").and_then(Value::as_array).map(Vec::len), Some(2));
 }
@@ -120,7 +120,7 @@ fn each_listener_is_told_only_its_own_servers() {
 #[test]
 fn resources_with_errors_configure_nothing() {
     let sources = Sources::from_text("shop.yaml", &SHOP.replace("host: orders", "hosst: orders"));
-    let refusal = plugin_config(&sources, &gateway(), &Options::default()).unwrap_err();
+    let refusal = plugin_config(&sources, &gateway(), None, &Options::default()).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "shop.yaml:20:21: error[unknown-field]: VirtualService shop/shop: spec.http[0].route[0].destination.hosst: \
@@ -146,7 +146,7 @@ fn policies_of_the_own_and_of_the_root_namespace_matter_unless_they_select_other
     ];
     let sources = Sources::from_text("shop.yaml", &text.concat());
     let options = Options { gateway_namespace: "edges".to_owned(), ..Options::default() };
-    let config = plugin_config(&sources, &gateway(), &options).unwrap();
+    let config = plugin_config(&sources, &gateway(), None, &options).unwrap();
     let policies: Vec<String> = names(&config).into_iter().filter(|name| name.starts_with("Auth")).collect();
     assert_eq!(policies, ["AuthorizationPolicy edges/own", "AuthorizationPolicy istio-system/everywhere"]);
 }
@@ -157,10 +157,10 @@ fn denials_are_explained_to_clients_only_when_asked() {
     let workload =
         WorkloadChoice { namespace: "shop".to_owned(), name: "web".to_owned(), ..WorkloadChoice::default() };
     for choice in [gateway(), ProxyChoice::Workload(workload)] {
-        let config = plugin_config(&sources, &choice, &Options::default()).unwrap();
+        let config = plugin_config(&sources, &choice, None, &Options::default()).unwrap();
         assert_eq!(config.get("authz"), None);
         let options = Options { explain_denials: true, ..Options::default() };
-        let config = plugin_config(&sources, &choice, &options).unwrap();
+        let config = plugin_config(&sources, &choice, None, &options).unwrap();
         assert_eq!(config["authz"], json!({"explainDenials": true}));
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Document, File, LoadError, ROOT, Sources};
 use crate::finding::Finding;
-use mesh_policy_istio::decode::Context;
+use crate::mesh_config::{self, Placed};
+use mesh_policy_istio::decode::{Context, Decode};
+use mesh_policy_istio::mesh_config::MeshConfig;
 use mesh_policy_istio::node::{Node, Position, Value};
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{Problem, ProblemKind, Problems, Severity};
@@ -70,6 +72,44 @@ impl Sources {
             message,
             help,
         });
+    }
+
+    /// [`Sources::add_mesh_config`] for a text.
+    pub fn add_mesh_config_text(&mut self, name: &str, text: &str) {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let documents = match yaml::read(text) {
+            Ok(documents) => documents,
+            Err(error) => return self.syntax(name, error.position, error.message, error.help),
+        };
+        let file = self.files.len();
+        self.files.push(File { name: name.to_owned(), written: documents.written });
+        let mut nodes = documents.nodes.into_iter();
+        let node = match (nodes.next(), nodes.next()) {
+            (Some(node), None) => mesh_config::unwrapped(text, node),
+            (None, _) => Err((None, "empty: expected a MeshConfig".to_owned())),
+            (_, Some(second)) => {
+                Err((second.position, "expected one MeshConfig, found another document".to_owned()))
+            }
+        };
+        let node = match node {
+            Ok(node) => node,
+            Err((position, message)) => {
+                self.findings.push(mesh_config::unreadable(name, position, message));
+                return;
+            }
+        };
+        let at = Path::root().field(ROOT).index(self.documents.len());
+        let mut cx = Context::new();
+        let config = MeshConfig::decode(&node, &mut cx);
+        let problems = cx.into_problems();
+        for problem in &problems {
+            let mut finding = self.located(file, &node, &problem.path, problem);
+            finding.resource = Some(MESH_CONFIG.to_owned());
+            self.findings.push(finding);
+        }
+        let sound = !problems.has_errors();
+        self.documents.push(Document { file, node, label: Some(MESH_CONFIG.to_owned()), sound });
+        self.mesh_config = config.filter(|_| sound).map(|config| Placed { config, at });
     }
 
     /// One resource, or a List, whose entries are resources of their own.
@@ -145,6 +185,9 @@ impl Sources {
         self.findings.extend(findings);
     }
 }
+
+/// What a mesh configuration is called in findings.
+const MESH_CONFIG: &str = "MeshConfig";
 
 /// Kind and name of what could not be read as a resource.
 fn label(node: &Node) -> Option<String> {

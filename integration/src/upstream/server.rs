@@ -56,6 +56,7 @@ pub(super) struct Shared {
     headers: HeaderMap,
     status: Mutex<Option<u16>>,
     tries: Tries,
+    message: Option<fn(&Received) -> Vec<u8>>,
     pub(super) records: Records,
 }
 
@@ -66,9 +67,18 @@ impl Shared {
         headers: &Headers,
         status: Option<u16>,
         tries: Tries,
+        message: Option<fn(&Received) -> Vec<u8>>,
     ) -> Result<Self> {
         let headers = header_map(headers)?;
-        Ok(Self { name, version, headers, status: Mutex::new(status), tries, records: Records::default() })
+        Ok(Self {
+            name,
+            version,
+            headers,
+            status: Mutex::new(status),
+            tries,
+            message,
+            records: Records::default(),
+        })
     }
 
     pub(super) fn set_status(&self, status: Option<u16>) {
@@ -169,6 +179,9 @@ fn respond(shared: &Shared, received: &Received, status: u16) -> Result<Response
         let status = received.header("x-echo-grpc-status").unwrap_or_else(|| "0".to_owned());
         let mut trailers = Headers::default();
         trailers.push("grpc-status", status);
+        if let Some(message) = shared.message {
+            echo = message(received);
+        }
         echo = grpc_message(&echo)?;
         Full::new(Bytes::from(echo)).with_trailers(ready(Some(Ok(header_map(&trailers)?)))).boxed_unsync()
     } else {

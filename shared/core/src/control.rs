@@ -20,7 +20,7 @@ pub const EXT_AUTHZ: &str = "x-mesh-policy-ext-authz";
 pub const EXT_AUTHZ_METADATA: (&str, &str) = ("mesh_policy.ext_authz", "provider");
 
 /// Every header of ours, for the place that removes them behind Envoy's router.
-pub const ALL: [&str; 3] = [CLUSTER, PROFILE, EXT_AUTHZ];
+pub const ALL: [&str; 2] = [CLUSTER, PROFILE];
 
 /// Headers by which Envoy's router takes orders from whoever sends them.
 pub const ENVOY_ORDERS: &[&str] = &[

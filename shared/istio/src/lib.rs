@@ -9,6 +9,7 @@ pub mod authorization_policy;
 pub mod decode;
 pub mod destination_rule;
 pub mod gateway;
+pub mod mesh_config;
 pub mod node;
 pub mod path;
 pub mod problem;
