@@ -145,7 +145,7 @@ fn policies_for_other_workloads_change_nothing() {
 fn keys_are_fetched_from_a_service_or_through_dns() {
     let source = |uri: &str| {
         let bootstrap = rule(&format!("{{issuer: a, jwksUri: '{uri}', timeout: 2s}}")).unwrap();
-        let remote = filters(&bootstrap)[0]["typed_config"]["providers"]["origins-0"]["remote_jwks"].clone();
+        let remote = filters(&bootstrap)[1]["typed_config"]["providers"]["origins-0"]["remote_jwks"].clone();
         assert_eq!((&remote["http_uri"]["uri"], &remote["http_uri"]["timeout"]), (&json!(uri), &json!("2s")));
         let clusters = bootstrap["static_resources"]["clusters"].as_array().unwrap();
         let named = |cluster: &&Value| cluster["name"] == remote["http_uri"]["cluster"];

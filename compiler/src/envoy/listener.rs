@@ -165,6 +165,7 @@ fn access_log(options: &Options) -> Vec<Value> {
             "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
             "route": state(control::ROUTE_FILTER_STATE),
             "authz": state(control::AUTHZ_FILTER_STATE),
+            "authz_custom": state(control::CUSTOM_FILTER_STATE),
             "authz_audit": state(control::AUDIT_FILTER_STATE),
             "authz_shadow_deny": state(control::SHADOW_DENY_FILTER_STATE),
             "authz_shadow_allow": state(control::SHADOW_ALLOW_FILTER_STATE),
@@ -175,7 +176,7 @@ fn access_log(options: &Options) -> Vec<Value> {
         && let Some(fields) = format.pointer_mut("/json_format").and_then(Value::as_object_mut)
     {
         fields.insert("route".to_owned(), json!("%ROUTE_NAME%"));
-        for name in ["authz", "authz_audit", "authz_shadow_deny", "authz_shadow_allow"] {
+        for name in ["authz", "authz_custom", "authz_audit", "authz_shadow_deny", "authz_shadow_allow"] {
             fields.remove(name);
         }
     }
