@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use mesh_policy_compiler::SdsAddress;
+
 use crate::choice::{AppPort, Labels, Lifetime, PortMapping, RequestHeader, WorkloadName};
 
 const AFTER_HELP: &str = "\
@@ -120,7 +122,7 @@ The folder:
                            spiffe://TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT
 Once more, it keeps the CA and issues new certificates, which a running proxy takes. `mesh-policy run`
 does so by itself for its own before it expires, where it finds ca.key. For development: a real mesh takes them from
-SPIRE or another CA that can name its workloads.
+SPIRE (--sds) or another CA that can name its workloads.
 
 Exit codes: 0 issued, 1 the resources were refused, 2 the command line is wrong or the folder cannot
 be written.";
@@ -339,6 +341,9 @@ pub struct Credentials {
     /// The folder that `mesh-policy certs` filled: the proxy then speaks mutual TLS with the mesh
     #[arg(long, value_name = "DIR")]
     pub certs: Option<PathBuf>,
+    /// The socket (or an address on loopback) of a server of certificates, such as SPIRE's agent, instead of that folder
+    #[arg(long, value_name = "PATH|ADDRESS", conflicts_with = "certs")]
+    pub sds: Option<SdsAddress>,
     /// The gateway's service account, whose certificate it shows [default: istio-ingressgateway-service-account]
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub gateway_service_account: Option<String>,

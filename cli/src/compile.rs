@@ -88,10 +88,11 @@ pub fn explain_denials(asked: bool, engine: Engine) -> Result<bool, Failure> {
 
 /// The compiler's options about certificates.
 pub fn credentials(options: Options, credentials: &Credentials) -> Options {
-    let Credentials { secrets, certs, gateway_service_account } = credentials;
+    let Credentials { secrets, certs, sds, gateway_service_account } = credentials;
     Options {
         secrets: secrets.clone(),
         certificates: certs.clone(),
+        sds: sds.clone(),
         gateway_service_account: gateway_service_account.clone().unwrap_or(options.gateway_service_account),
         ..options
     }

@@ -16,13 +16,16 @@ use crate::failure::{BOLD, DIM, Failure, GOOD};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
 use follow::Gateway;
-use mesh_policy_compiler::{AccessLog, CompiledListener, CompiledProxy, Modules, Options, identity, xds};
+use mesh_policy_compiler::{
+    AccessLog, CompiledListener, CompiledProxy, Modules, Options, SdsAddress, identity, xds,
+};
 use process::{Envoy, TICK, run_to_end};
 use publish::Publisher;
 use renewal::Renewal;
 use signals::Signals;
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -76,6 +79,9 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         modules?;
     }
     let envoy = locate::envoy(args.envoy.as_deref())?;
+    if let Some(server) = &options.sds {
+        reach(server)?;
+    }
     for listener in &compiled.listeners {
         claim(listener)?;
     }
@@ -123,6 +129,18 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         admin,
     };
     gateway.follow(child, &mut signals)
+}
+
+/// Makes sure that the server of certificates is there: Envoy would wait for it, and then refuse every connection.
+fn reach(server: &SdsAddress) -> Result<(), Failure> {
+    let (place, reached) = match server {
+        SdsAddress::Socket(path) => (path.display().to_string(), UnixStream::connect(path).map(drop)),
+        SdsAddress::Loopback(address) => (address.to_string(), TcpStream::connect(address).map(drop)),
+    };
+    reached.map_err(|error| {
+        Failure::environment(format!("nobody gives out certificates at `{place}`: {error}"))
+            .help("start SPIRE's agent, and let this user open its socket")
+    })
 }
 
 /// The files that Envoy watches. The folder is for its owner alone: keys are in it.

@@ -10,6 +10,7 @@ pub(crate) mod listener;
 pub(crate) mod load_balancing;
 pub(crate) mod outlier_detection;
 pub(crate) mod route;
+pub(crate) mod sds;
 pub(crate) mod tcp_proxy;
 pub(crate) mod tls;
 

@@ -3,6 +3,7 @@
 
 use crate::certificate::{self, Chain};
 use crate::compile::visible;
+use crate::envoy::tls::{Context, Name, Served, Validation};
 use crate::options::{Options, ProxyChoice};
 use crate::sidecar;
 use crate::source::Sources;
@@ -20,6 +21,9 @@ pub const CA: &str = "ca.crt";
 pub const CERTIFICATE: &str = "tls.crt";
 /// The file of its key.
 pub const KEY: &str = "tls.key";
+
+/// What to do about a missing certificate of the mesh.
+pub(crate) const WAYS: &str = "`mesh-policy certs` issues certificates and `--certs` names their folder; `--sds` names the socket of SPIRE's agent";
 
 /// `spiffe://cluster.local/ns/shop/sa/orders`
 #[must_use]
@@ -71,15 +75,33 @@ pub fn accounts(sources: &Sources, options: &Options) -> Vec<Account> {
 /// What a proxy of the mesh proves itself with, and whom it believes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-    pub ca: PathBuf,
+    origin: Origin,
     /// Its own trust domain and the aliases.
     pub trust_domains: Vec<String>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    Files { certificate: PathBuf, key: PathBuf, ca: PathBuf },
+    Served(Served),
+}
+
 impl Identity {
-    /// The identity of a service account; `None` when the options name no folder.
+    /// What both sides of the mesh's TLS begin with: this identity, and the peers whose names are among these.
+    pub(crate) fn context(&self, names: Vec<Name>) -> Context {
+        let validation = Validation { names, ..Validation::default() };
+        let context = Context { min: Some("TLSv1_2"), max: Some("TLSv1_3"), ..Context::default() };
+        match &self.origin {
+            Origin::Files { certificate, key, ca } => Context {
+                pairs: vec![(certificate.clone(), key.clone())],
+                validation: Validation { ca: Some(ca.clone()), ..validation },
+                ..context
+            },
+            Origin::Served(served) => Context { served: Some(served.clone()), validation, ..context },
+        }
+    }
+
+    /// The identity of a service account; `None` when the options say of none where it comes from.
     ///
     /// # Errors
     /// Its files cannot be used.
@@ -88,29 +110,32 @@ impl Identity {
         namespace: &str,
         service_account: &str,
     ) -> Result<Option<Self>, String> {
-        let Some(root) = &options.certificates else { return Ok(None) };
-        let folder = folder(root, namespace, service_account);
         let mut trust_domains = vec![options.trust_domain.clone()];
         trust_domains.extend(options.trust_domain_aliases.iter().cloned());
-        let identity = Self {
-            certificate: folder.join(CERTIFICATE),
-            key: folder.join(KEY),
-            ca: root.join(CA),
-            trust_domains,
-        };
-        let now = SystemTime::now();
-        Chain::read(&identity.ca, now)?;
-        let chain = Chain::read(&identity.certificate, now)?;
         let id = spiffe_id(&options.trust_domain, namespace, service_account);
+        if options.sds.is_some() {
+            // SPIRE's names. What it gives for a trust domain is believed about that one alone; `ALL` are those federated, too.
+            let alone = options.trust_domain_aliases.is_empty();
+            let validation =
+                if alone { format!("spiffe://{}", options.trust_domain) } else { "ALL".to_owned() };
+            let served = Served { certificate: id, validation };
+            return Ok(Some(Self { origin: Origin::Served(served), trust_domains }));
+        }
+        let Some(root) = &options.certificates else { return Ok(None) };
+        let folder = folder(root, namespace, service_account);
+        let (certificate, key, ca) = (folder.join(CERTIFICATE), folder.join(KEY), root.join(CA));
+        let now = SystemTime::now();
+        Chain::read(&ca, now)?;
+        let chain = Chain::read(&certificate, now)?;
         if !chain.uris.contains(&id) {
             return Err(format!(
                 "the certificate `{}` is not for `{id}`, but for `{}`",
-                identity.certificate.display(),
+                certificate.display(),
                 chain.uris.join(", ")
             ));
         }
-        chain.check_key(&identity.key, &identity.certificate)?;
-        Ok(Some(identity))
+        chain.check_key(&key, &certificate)?;
+        Ok(Some(Self { origin: Origin::Files { certificate, key, ca }, trust_domains }))
     }
 }
 

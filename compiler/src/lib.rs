@@ -42,6 +42,8 @@ pub use authentication::filter as authentication_filter;
 pub use check::{check, check_under};
 pub use compile::{CompiledListener, CompiledProxy, compile};
 pub use finding::{Finding, Refusal};
-pub use options::{AccessLog, Engine, Modules, Options, PathNormalization, ProxyChoice, WorkloadChoice};
+pub use options::{
+    AccessLog, Engine, Modules, Options, PathNormalization, ProxyChoice, SdsAddress, WorkloadChoice,
+};
 pub use plugin::{EnforcedListener, enforced, plugin_config};
 pub use source::{LoadError, Sources};

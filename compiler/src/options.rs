@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// The proxy that is compiled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Options {
     pub secrets: Option<PathBuf>,
     /// The folder of the mesh's certificates, as `mesh-policy certs` fills it; without it nothing speaks mutual TLS.
     pub certificates: Option<PathBuf>,
+    /// Who gives the proxy its certificate of the mesh over Envoy's secret discovery service, instead of such a folder.
+    pub sds: Option<SdsAddress>,
     /// The trust domain.
     pub trust_domain: String,
     /// Former and foreign names of the trust domain.
@@ -76,6 +79,7 @@ impl Default for Options {
             gateway_service_account: "istio-ingressgateway-service-account".to_owned(),
             secrets: None,
             certificates: None,
+            sds: None,
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),
@@ -90,6 +94,35 @@ impl Default for Options {
             path_normalization: PathNormalization::Base,
             explain_denials: false,
             node_id: "mesh-policy".to_owned(),
+        }
+    }
+}
+
+/// Where a server of secrets listens, such as SPIRE's agent. Keys are sent in plain text, so it is on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SdsAddress {
+    /// A Unix socket.
+    Socket(PathBuf),
+    /// A port on loopback.
+    Loopback(SocketAddr),
+}
+
+impl FromStr for SdsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let path = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")).unwrap_or(text);
+        if path.starts_with('/') && path.len() > 1 {
+            return Ok(Self::Socket(PathBuf::from(path)));
+        }
+        match text.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => Ok(Self::Loopback(address)),
+            Ok(_) => {
+                Err(format!("keys must not leave this machine in plain text: `{text}` is not on loopback"))
+            }
+            Err(_) => Err(format!(
+                "expected the path of a socket, such as `unix:///run/spire/sockets/agent.sock`, or an address on loopback, found `{text}`"
+            )),
         }
     }
 }
@@ -144,4 +177,26 @@ pub enum PathNormalization {
     MergeSlashes,
     /// As `MergeSlashes`, after escaped slashes were decoded.
     DecodeAndMergeSlashes,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_of_secrets_is_on_this_machine() {
+        let socket = SdsAddress::Socket(PathBuf::from("/run/agent.sock"));
+        for text in ["unix:///run/agent.sock", "unix:/run/agent.sock", "/run/agent.sock"] {
+            assert_eq!(text.parse(), Ok(socket.clone()), "{text}");
+        }
+        assert_eq!("127.0.0.1:8".parse(), Ok(SdsAddress::Loopback(SocketAddr::from(([127, 0, 0, 1], 8)))));
+        let refused = |text: &str| text.parse::<SdsAddress>().unwrap_err();
+        assert_eq!(
+            refused("10.0.0.1:8"),
+            "keys must not leave this machine in plain text: `10.0.0.1:8` is not on loopback"
+        );
+        for text in ["", "/", "unix://", "agent.sock", "127.0.0.1"] {
+            assert!(refused(text).starts_with("expected the path of a socket"), "{text}");
+        }
+    }
 }

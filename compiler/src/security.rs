@@ -3,7 +3,7 @@
 use crate::destination::{Caller, Placed};
 use crate::envoy::http_protocol::ByHost;
 use crate::envoy::tls::{Context, Name, Validation};
-use crate::identity::{Identity, spiffe_id};
+use crate::identity::{Identity, WAYS, spiffe_id};
 use crate::options::Options;
 use crate::peer_authentication;
 use crate::service::Service;
@@ -101,9 +101,9 @@ pub(crate) fn towards(
                     .error(
                         at.field("mode"),
                         ProblemKind::Unsupported,
-                        "the mode ISTIO_MUTUAL needs the mesh's certificates, and no folder with them is given",
+                        "the mode ISTIO_MUTUAL needs the mesh's certificates, and nothing says where they come from",
                     )
-                    .help("`mesh-policy certs` issues them; `--certs` names the folder");
+                    .help(WAYS);
                 return Security::Plain;
             };
             let socket = mesh_client(peer, identity, set(&tls.sni), &tls.subject_alt_names);
@@ -131,7 +131,7 @@ fn automatic(peer: &Peer<'_>, problems: &mut Problems) -> Security {
                     ProblemKind::Unsupported,
                     "spoken to in plain text: this proxy has no certificate for mutual TLS",
                 )
-                .help("`mesh-policy certs` issues them; `--certs` names the folder");
+                .help(WAYS);
         }
         return Security::Plain;
     };
@@ -156,18 +156,12 @@ fn mesh_client(peer: &Peer<'_>, identity: &Identity, sni: Option<&str>, names: &
     } else {
         names.iter().cloned().map(Name::Exact).collect()
     };
-    let context = Context {
-        pairs: vec![(identity.certificate.clone(), identity.key.clone())],
-        validation: Validation { ca: Some(identity.ca.clone()), names, ..Validation::default() },
-        alpn: match protocol {
-            Some(protocol) if protocol.is_http2() => vec!["istio-h2", "istio", "h2"],
-            Some(protocol) if protocol.is_http() => vec!["istio-http/1.1", "istio", "http/1.1"],
-            _ => vec!["istio-peer-exchange", "istio"],
-        },
-        min: Some("TLSv1_2"),
-        max: Some("TLSv1_3"),
-        ciphers: Vec::new(),
+    let alpn = match protocol {
+        Some(protocol) if protocol.is_http2() => vec!["istio-h2", "istio", "h2"],
+        Some(protocol) if protocol.is_http() => vec!["istio-http/1.1", "istio", "http/1.1"],
+        _ => vec!["istio-peer-exchange", "istio"],
     };
+    let context = Context { alpn, ..identity.context(names) };
     let name = format!("outbound_.{number}_.{subset}_.{}", service.host);
     context.upstream(Some(sni.unwrap_or(&name)))
 }
@@ -230,7 +224,7 @@ fn originated(
         alpn: if http2 { vec!["h2"] } else { Vec::new() },
         min: Some("TLSv1_2"),
         max: Some("TLSv1_3"),
-        ciphers: Vec::new(),
+        ..Context::default()
     };
     Some(Security::Tls { socket: context.upstream(sni), by_host })
 }

@@ -5,7 +5,7 @@ mod ciphers;
 use crate::certificate;
 use crate::destination::Placed;
 use crate::envoy::tls::{Context, MESH_CIPHERS, Name, Validation};
-use crate::identity::{Identity, Secret, check_ca, check_pair};
+use crate::identity::{self, Identity, Secret, check_ca, check_pair};
 use crate::options::Options;
 use mesh_policy_istio::gateway::{ServerTlsSettings, TlsMode, TlsProtocol};
 use mesh_policy_istio::path::Path;
@@ -31,9 +31,9 @@ pub(crate) fn server(
                 .error(
                     at.field("mode"),
                     ProblemKind::Unsupported,
-                    "the mode ISTIO_MUTUAL needs the mesh's certificates, and no folder with them is given",
+                    "the mode ISTIO_MUTUAL needs the mesh's certificates, and nothing says where they come from",
                 )
-                .help("`mesh-policy certs` issues them; `--certs` names the folder");
+                .help(identity::WAYS);
             return None;
         };
         mesh_server(identity)
@@ -51,22 +51,9 @@ pub(crate) fn server(
 /// The context in which a proxy of the mesh terminates the TLS of another: a client must have a certificate of the mesh, in one
 /// of its trust domains.
 pub(crate) fn mesh_server(identity: &Identity) -> Context {
-    Context {
-        pairs: vec![(identity.certificate.clone(), identity.key.clone())],
-        validation: Validation {
-            ca: Some(identity.ca.clone()),
-            names: identity
-                .trust_domains
-                .iter()
-                .map(|domain| Name::UriPrefix(format!("spiffe://{domain}/")))
-                .collect(),
-            ..Validation::default()
-        },
-        alpn: Vec::new(),
-        min: Some("TLSv1_2"),
-        max: Some("TLSv1_3"),
-        ciphers: MESH_CIPHERS.map(str::to_owned).to_vec(),
-    }
+    let domains = identity.trust_domains.iter();
+    let names = domains.map(|domain| Name::UriPrefix(format!("spiffe://{domain}/"))).collect();
+    Context { ciphers: MESH_CIPHERS.map(str::to_owned).to_vec(), ..identity.context(names) }
 }
 
 /// With the certificates that the settings name.

@@ -18,7 +18,7 @@
 
 mod secrets;
 
-use crate::envoy::typed;
+use crate::envoy::{sds, typed};
 use mesh_policy_core::control;
 use secrets::SECRETS;
 pub(crate) use secrets::named;
@@ -81,7 +81,13 @@ pub fn dynamic(bootstrap: &Value, folder: &Path) -> Dynamic {
         secrets::divide(listener, folder, &mut files);
         divide(listener, folder, &mut files);
     }
-    let mut clusters = take(&mut bootstrap, "clusters");
+    let clusters = take(&mut bootstrap, "clusters");
+    // Those that Envoy needs before it reads any file.
+    let is_own = |cluster: &Value| cluster.get("name").and_then(Value::as_str) == Some(sds::CLUSTER);
+    let (own, mut clusters): (Vec<Value>, Vec<Value>) = clusters.into_iter().partition(is_own);
+    if let (false, Some(place)) = (own.is_empty(), bootstrap.pointer_mut("/static_resources/clusters")) {
+        *place = Value::Array(own);
+    }
     for cluster in &mut clusters {
         secrets::divide(cluster, folder, &mut files);
     }

@@ -219,6 +219,21 @@ impl Identity {
     pub fn key(&self) -> &Path {
         &self.key
     }
+
+    /// Copies it into a folder as a Kubernetes secret is mounted: `tls.crt`, `tls.key`, and `ca.crt` where clients are to
+    /// prove themselves by a certificate of this authority.
+    ///
+    /// # Errors
+    /// A file cannot be copied.
+    pub fn save_as_secret(&self, folder: &Path, clients: Option<&Authority>) -> Result<()> {
+        fs::create_dir_all(folder).context(format_args!("creating `{}`", folder.display()))?;
+        let files = [("tls.crt", Some(self.certificate.clone())), ("tls.key", Some(self.key.clone()))];
+        let files = files.into_iter().chain([("ca.crt", clients.map(Authority::certificate))]);
+        for (name, from) in files.filter_map(|(name, from)| Some((name, from?))) {
+            fs::copy(&from, folder.join(name)).context(format_args!("copying `{}`", from.display()))?;
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Authority {

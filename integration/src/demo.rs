@@ -1,10 +1,10 @@
-//! The demo: every example of the guide's Routing, Resiliency and AuthorizationPolicy sections, driven through a real
-//! Envoy, and a table of what came back.
+//! The demo: every example of the guide, driven through real Envoys, and a table of what came back.
 //!
-//! Two proxies stand on stage. The gateway is started by the `mesh-policy run` that people use, from the YAML in
-//! `integration/demo/gateway`. The workloads are Envoys with the hand-written `envoy-configs/authz-mtls.yaml`, which
-//! get their plugin configuration from `mesh-policy plugin-config` and the YAML in `integration/demo/workload`.
-//! One module a group of rows: `edge`, `routing`, `matching`, `resiliency`, `faults`, `authorization`.
+//! On stage stand a gateway, from the YAML in `integration/demo/gateway`, and a mesh of two gateways and three sidecars, from
+//! that in `integration/demo/mesh`; all of them are started by the `mesh-policy run` that people use, with the certificates of
+//! `mesh-policy certs`. Besides there are Envoys with the hand-written `envoy-configs/authz-mtls.yaml`, which get their plugin
+//! configuration from `mesh-policy plugin-config` and the YAML in `integration/demo/workload`.
+//! One module a group of rows: `edge`, `routing`, `matching`, `resiliency`, `faults`, `mesh`, `authorization`.
 
 mod arguments;
 mod authorization;
@@ -14,6 +14,8 @@ mod edge;
 mod faults;
 mod gateway;
 mod matching;
+mod mesh;
+mod proxy;
 mod report;
 mod resiliency;
 mod routing;
@@ -30,6 +32,7 @@ use std::{
 use self::{
     arguments::{Arguments, HELP},
     gateway::Gateway,
+    mesh::Mesh,
     report::Report,
     stop::Stop,
     workload::Workloads,
@@ -82,26 +85,34 @@ fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {
     report.progress("starting an Envoy with mTLS for each of four workloads");
     let workloads = Workloads::start()?;
 
+    report.progress("starting two gateways and three sidecars, with certificates");
+    let mesh = Mesh::start()?;
+
     edge::show(&mut report, &gateway)?;
+    mesh::edge::show(&mut report, &mesh)?;
     routing::show(&mut report, &gateway)?;
+    mesh::routing::show(&mut report, &mesh)?;
     matching::show(&mut report, &gateway)?;
     resiliency::show(&mut report, &gateway)?;
     faults::show(&mut report, &gateway)?;
+    mesh::external::show(&mut report, &mesh)?;
+    mesh::security::show(&mut report, &mesh)?;
     authorization::show(&mut report, &workloads)?;
 
     let table = report.into_table();
     print!("\n{}", table.render(Style::of_stdout()));
     if table.failed() > 0 {
-        eprintln!("\nthe last lines of `mesh-policy run`:\n{}", gateway.log_tail());
+        eprintln!("\nthe last lines of `mesh-policy run`:\n{}", gateway.proxy.log_tail());
+        eprintln!("\nthose of the mesh:\n{}", mesh.log_tails());
     }
     eprintln!("\n{} in all", seconds(begun.elapsed()));
     if keep {
-        print!("{}", curl::examples(&gateway, &workloads)?);
+        print!("{}", curl::examples(&gateway, &mesh, &workloads)?);
         while !stop.asked() {
-            if let Some(status) = gateway.ended()? {
+            if let Some(status) = gateway.proxy.ended()? {
                 return Err(Error::new(format!(
                     "`mesh-policy run` ended with {status}:\n{}",
-                    gateway.log_tail()
+                    gateway.proxy.log_tail()
                 )));
             }
             stop.wait(Duration::from_millis(200));

@@ -7,9 +7,11 @@ mod case;
 pub mod difference;
 mod engine;
 mod envoy;
+mod listener;
 mod observe;
 mod shrink;
 
+use crate::tokens::Issuer;
 use crate::{Error, Result};
 use mesh_policy_testkit::generate::{Matcher, PolicySet, authorization, routing};
 use std::collections::BTreeSet;
@@ -197,8 +199,9 @@ fn bounded(set: &PolicySet) -> PolicySet {
 fn try_once(area: Area, sets: &[(u64, PolicySet)], tries: usize) -> Result<Report> {
     let mut report = Report::default();
     let mut accepted = Vec::new();
+    let issuer = Issuer::new("differential")?;
     for (seed, set) in sets {
-        match engine::compile(area, set) {
+        match engine::compile(area, set, &issuer) {
             Ok(compiled) => accepted.push((*seed, set, compiled)),
             Err(engine::Refusal::Both | engine::Refusal::Unsupported(_)) => report.unsupported += 1,
             Err(engine::Refusal::One { wasm, native }) => {
@@ -218,7 +221,7 @@ fn try_once(area: Area, sets: &[(u64, PolicySet)], tries: usize) -> Result<Repor
         Err(error) => return halves(area, sets, tries, report, &error),
     };
     let jobs: Vec<(usize, &PolicySet)> = accepted.iter().map(|(_, set, _)| *set).enumerate().collect();
-    let outcomes = running.send(&jobs, tries)?;
+    let outcomes = running.send(&jobs, tries, &issuer)?;
     for ((seed, set, _), outcomes) in accepted.iter().zip(outcomes) {
         let matcher = Matcher::compile(set).map_err(Error::new)?;
         for (probe, (wasm, native)) in set.probes.iter().zip(outcomes) {

@@ -82,8 +82,16 @@ impl Process {
     /// # Errors
     /// No such line comes, or the process ends without one; the text ends with the output.
     pub fn wait_for_log(&mut self, text: &str) -> Result<String> {
+        self.wait_for_log_within(text, wait::PATIENCE)
+    }
+
+    /// The same for a line that may take longer.
+    ///
+    /// # Errors
+    /// As [`wait_for_log`](Self::wait_for_log).
+    pub fn wait_for_log_within(&mut self, text: &str, limit: Duration) -> Result<String> {
         let what = format!("a line with `{text}` from {}", self.name);
-        let found = wait::until(wait::PATIENCE, &what, || {
+        let found = wait::until(limit, &what, || {
             // Asked before the output is read: what an ended process wrote is all there.
             let ended = self.ended();
             let line = self.log().lines().find(|line| line.contains(text)).map(str::to_owned);

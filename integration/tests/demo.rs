@@ -4,33 +4,52 @@ use std::{
     fs,
     path::Path,
     process::{Command, Stdio},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use mesh_policy_integration::{
+    markdown::Document,
     process::{self, Process},
     wait,
 };
 use rustix::process::Signal;
 
 const DEMO: &str = env!("CARGO_BIN_EXE_demo");
-/// It takes half a minute; a busy machine may take longer.
+/// It takes half a minute; a busy machine takes longer.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// One demo at a time: it is ten Envoys.
+static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
 fn every_row_of_the_demo_is_ok() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let (status, output) = process::run("demo", &mut Command::new(DEMO), PATIENCE).unwrap();
     assert!(status.success(), "{status}\n{output}");
     let counts = output.lines().find(|line| line.contains(" rows: ")).unwrap_or_else(|| panic!("{output}"));
     let rows: usize = counts.split(' ').next().unwrap().parse().unwrap();
     assert_eq!(counts, format!("{rows} rows: {rows} ok, 0 failed"));
-    assert!(rows >= 27, "{output}");
+    assert!(rows >= 160, "{output}");
+    let shown = Document::read("README.md").unwrap().block("text").unwrap();
+    for line in shown.lines().filter(|line| !line.is_empty() && *line != "...") {
+        let begin = line.split("  ").next().unwrap();
+        assert!(output.lines().any(|row| row.starts_with(begin)), "the README shows `{line}`\n{output}");
+    }
+    assert!(shown.lines().any(|line| line == counts), "the README does not say `{counts}`");
     for section in [
         "Gateway",
         "Weight-based routing",
         "Traffic mirroring",
         "Retries",
         "Circuit breaking",
+        "Gateway with TLS",
+        "Egress gateway",
+        "ServiceEntry, MESH_EXTERNAL",
+        "ServiceEntry, MESH_INTERNAL",
+        "DestinationRule, tls SIMPLE",
+        "SPIFFE identities",
+        "PeerAuthentication",
         "AuthorizationPolicy",
     ] {
         assert!(output.lines().any(|line| line.starts_with(section)), "no section `{section}`\n{output}");
@@ -40,6 +59,7 @@ fn every_row_of_the_demo_is_ok() {
 /// Ctrl-C in the middle: the demo ends, and so does every process that it started.
 #[test]
 fn stopped_in_the_middle_it_leaves_nothing_behind() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let files = folder.path().join("files");
     fs::create_dir(&files).unwrap();
@@ -47,7 +67,7 @@ fn stopped_in_the_middle_it_leaves_nothing_behind() {
     let mut command = Command::new(DEMO);
     command.env("TMPDIR", &files);
     let mut demo = Process::start("demo", &mut command, &folder.path().join("output")).unwrap();
-    demo.wait_for_log("Weight-based routing").unwrap();
+    demo.wait_for_log_within("Weight-based routing", PATIENCE).unwrap();
     assert!(processes_with(&files).len() > 1);
     demo.signal(Signal::INT).unwrap();
     assert_eq!(demo.wait(PATIENCE).unwrap().code(), Some(130), "{}", demo.log());

@@ -8,7 +8,6 @@
 )]
 
 use std::{
-    fs,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -143,11 +142,7 @@ fn start() -> Result<World> {
         Upstream::builder("secure").tls(authority.server_config(&secure, false)?).start()?,
     ];
     let secrets = tempfile::tempdir().unwrap();
-    let secret = secrets.path().join("maybe-cert");
-    fs::create_dir(&secret).unwrap();
-    fs::copy(shop.certificate(), secret.join("tls.crt")).unwrap();
-    fs::copy(shop.key(), secret.join("tls.key")).unwrap();
-    fs::copy(authority.certificate(), secret.join("ca.crt")).unwrap();
+    shop.save_as_secret(&secrets.path().join("maybe-cert"), Some(&authority))?;
     let text = resources(&authority, &shop, &upstreams);
     let options = Options {
         modules: Modules::Fused(Module::Policy.path()?),

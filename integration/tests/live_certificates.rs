@@ -1,11 +1,7 @@
 //! Certificates that change under running proxies: the new one is used without a restart and without a lost request, and one
 //! that is no good leaves the old one in force.
 
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "what a test cannot have ends it, wherever it says so"
-)]
+#![expect(clippy::unwrap_used, reason = "what a test cannot have ends it, wherever it says so")]
 
 use std::{
     collections::BTreeSet,
@@ -22,42 +18,13 @@ use mesh_policy_integration::{
     client::{Client, Request},
     demo::command,
     envoy::{self, Envoy},
-    modules::Module,
     ports,
-    process::Process,
+    running::Running,
     upstream::Upstream,
     wait,
 };
-use tempfile::TempDir;
 
 const HOST: &str = "shop.example.com";
-
-/// `mesh-policy run`.
-struct Proxy {
-    process: Process,
-    folder: TempDir,
-}
-
-impl Proxy {
-    /// Starts it over `resources`, with these words besides.
-    fn start(resources: &Path, words: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut run = Command::new(command::find().unwrap());
-        run.args(["run", "-f"]).arg(resources).args(words);
-        run.args(["--listen-address", "127.0.0.1", "--concurrency", "1"]);
-        run.arg("--envoy").arg(envoy::find().unwrap());
-        run.arg("--modules").arg(Module::Policy.path().unwrap().parent().unwrap());
-        let log = folder.path().join("run.log");
-        let mut process = Process::start("mesh-policy run", &mut run, &log).unwrap();
-        process.wait_for_log("Ctrl-C stops it").unwrap();
-        Self { process, folder }
-    }
-
-    fn wait_until_said(&self, words: &str, times: usize) {
-        let said = || self.process.log().matches(words).count() >= times;
-        wait::until_true(words, said).unwrap_or_else(|error| panic!("{error}\n{}", self.process.log()));
-    }
-}
 
 /// Puts a certificate and its key in their places, one after the other, as whoever renews them does.
 fn install(identity: &Identity, folder: &Path) {
@@ -121,9 +88,17 @@ fn a_gateways_certificate_that_is_replaced_is_served_soon_and_one_that_is_no_goo
     let port = ports::free().unwrap();
     let secrets = folder.path().join("secrets");
     let mapping = format!("443={port}");
-    let words =
-        ["--gateway", "istio=ingressgateway", "--map-port", &mapping, "--secrets", secrets.to_str().unwrap()];
-    let proxy = Proxy::start(&resources, &words);
+    let words = [
+        "--engine",
+        "native",
+        "--gateway",
+        "istio=ingressgateway",
+        "--map-port",
+        &mapping,
+        "--secrets",
+        secrets.to_str().unwrap(),
+    ];
+    let proxy = Running::start(&resources, &words).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], port));
     assert_eq!(ask(&old, address), Ok(200));
     ask(&new, address).unwrap_err();
@@ -141,22 +116,24 @@ fn a_gateways_certificate_that_is_replaced_is_served_soon_and_one_that_is_no_goo
 
     // The key of another certificate.
     fs::copy(old.server(&[HOST]).unwrap().key(), secret.join("tls.key")).unwrap();
-    proxy.wait_until_said("not applied: ", 1);
+    proxy.wait_until_said("not applied: ", 1).unwrap();
     let said = format!(
         "the key `{}` is not that of the certificate `{}`",
         secret.join("tls.key").display(),
         secret.join("tls.crt").display()
     );
-    proxy.wait_until_said(&said, 1);
+    proxy.wait_until_said(&said, 1).unwrap();
     // A certificate that has expired.
     let expired = old.expired(&[HOST]).unwrap();
     install(&expired, &secret);
-    proxy.wait_until_said(&format!("the certificate `{}` expired on ", secret.join("tls.crt").display()), 1);
+    proxy
+        .wait_until_said(&format!("the certificate `{}` expired on ", secret.join("tls.crt").display()), 1)
+        .unwrap();
     // None at all.
     fs::remove_file(secret.join("tls.crt")).unwrap();
     let missing = format!("the certificate file `{}` does not exist", secret.join("tls.crt").display());
-    proxy.wait_until_said(&missing, 1);
-    assert_eq!(ask(&new, address), Ok(200), "{}", proxy.process.log());
+    proxy.wait_until_said(&missing, 1).unwrap();
+    assert_eq!(ask(&new, address), Ok(200), "{}", proxy.log());
     // While it is missing, so is every other edit of this proxy kept out: nothing half-done comes into force.
     fs::write(
         &resources,
@@ -164,10 +141,9 @@ fn a_gateways_certificate_that_is_replaced_is_served_soon_and_one_that_is_no_goo
             .replace("hosts: [shop.example.com]\n  gateways", "hosts: ['*.example.com']\n  gateways"),
     )
     .unwrap();
-    proxy.wait_until_said(&missing, 2);
+    proxy.wait_until_said(&missing, 2).unwrap();
     install(&old.server(&[HOST]).unwrap(), &secret);
     wait::until_true("the certificate that is there again", || ask(&old, address) == Ok(200)).unwrap();
-    drop(proxy.folder);
 }
 
 #[test]
@@ -180,12 +156,19 @@ fn an_envoy_that_watches_compiled_files_serves_a_certificate_that_is_moved_into_
     let resources = folder.path().join("shop.yaml");
     fs::write(&resources, gateway(&upstream)).unwrap();
     let compiled = Command::new(command::find().unwrap())
-        .args(["compile", "--xds", "--gateway", "istio=ingressgateway", "--listen-address", "127.0.0.1"])
+        .args([
+            "compile",
+            "--xds",
+            "--engine",
+            "native",
+            "--gateway",
+            "istio=ingressgateway",
+            "--listen-address",
+            "127.0.0.1",
+        ])
         .args(["--map-port", "443=0", "-f"])
         .arg(&resources)
         .args(["--secrets".as_ref(), secrets.as_os_str(), "-o".as_ref(), out.as_os_str()])
-        .arg("--modules")
-        .arg(Module::Policy.path().unwrap().parent().unwrap())
         .output()
         .unwrap();
     assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
@@ -271,26 +254,21 @@ spec: {{address: 127.0.0.1, labels: {{app: backend}}, serviceAccount: backend, p
     let mut seen: BTreeSet<Vec<u8>> = identities.map(|identity| certificate(&certs, identity)).into();
     let dir = certs.to_str().unwrap();
     let (app_port, map_port) = (format!("{inbound}={}", upstream.address().port()), format!("80={edge}"));
-    let sidecar = Proxy::start(
+    let sidecar = Running::start(
         &resources,
         &["--workload", "my-app/backend-v1", "--certs", dir, "--app-port", &app_port, "--outbound-port", "0"],
-    );
-    let gateway = Proxy::start(
+    )
+    .unwrap();
+    let gateway = Running::start(
         &resources,
-        &["--gateway", "istio=ingressgateway", "--certs", dir, "--map-port", &map_port],
-    );
+        &["--engine", "native", "--gateway", "istio=ingressgateway", "--certs", dir, "--map-port", &map_port],
+    )
+    .unwrap();
     let client = Client::new(SocketAddr::from(([127, 0, 0, 1], edge)));
     let (begun, mut sent) = (Instant::now(), 0);
     while begun.elapsed() < Duration::from_secs(TTL + 8) {
         let response = client.send(&Request::get("/").host("backend")).unwrap();
-        assert_eq!(
-            response.status,
-            200,
-            "{}\n{}\n{}",
-            response.text(),
-            sidecar.process.log(),
-            gateway.process.log()
-        );
+        assert_eq!(response.status, 200, "{}\n{}\n{}", response.text(), sidecar.log(), gateway.log());
         sent += 1;
         seen.extend(identities.map(|identity| certificate(&certs, identity)));
         thread::sleep(Duration::from_millis(10));
@@ -300,7 +278,7 @@ spec: {{address: 127.0.0.1, labels: {{app: backend}}, serviceAccount: backend, p
     // Each was renewed, or the certificates of the beginning would have expired.
     assert!(seen.len() >= 4, "{}", seen.len());
     for proxy in [&sidecar, &gateway] {
-        proxy.wait_until_said("in force: ", 1);
-        assert_eq!(proxy.process.log().matches("not applied").count(), 0, "{}", proxy.process.log());
+        proxy.wait_until_said("in force: ", 1).unwrap();
+        assert_eq!(proxy.log().matches("not applied").count(), 0, "{}", proxy.log());
     }
 }

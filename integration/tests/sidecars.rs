@@ -138,10 +138,7 @@ fn lay_out(authority: &Authority, folder: &Path) -> Result<()> {
     fs::copy(authority.certificate(), folder.join("ca.crt")).unwrap();
     for (namespace, account) in [("my-app", "frontend"), ("my-app", "backend"), ("istio-system", "edge")] {
         let identity = authority.workload(&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}"))?;
-        let own = folder.join(namespace).join(account);
-        fs::create_dir_all(&own).unwrap();
-        fs::copy(identity.certificate(), own.join("tls.crt")).unwrap();
-        fs::copy(identity.key(), own.join("tls.key")).unwrap();
+        identity.save_as_secret(&folder.join(namespace).join(account), None)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::Opening;
 use crate::gateway::redirect::Domains;
-use crate::identity::Identity;
+use crate::identity::{Identity, WAYS};
 use crate::native;
 use crate::options::{Engine, Modules, Options, WorkloadChoice};
 use crate::peer_authentication::{Mode, modes};
@@ -60,7 +60,7 @@ pub(super) fn build(
     refuse_tcp_rules(sources, namespace, problems);
     let identity = match &site.service_account {
         Some(account) => Identity::load(options, namespace, account).map_err(refuse)?,
-        None if options.certificates.is_some() => {
+        None if options.certificates.is_some() || options.sds.is_some() => {
             return Err(refuse(format!(
                 "the workload `{namespace}/{}` has no service account, and so no certificate",
                 choice.name
@@ -213,7 +213,7 @@ impl Sidecar<'_, '_> {
                     format!(
                         "port {number} takes mutual TLS only (STRICT), and the sidecar has no certificate"
                     ),
-                    Some("`mesh-policy certs` issues them; `--certs` names the folder".to_owned()),
+                    Some(WAYS.to_owned()),
                 )));
             }
             let cluster = format!("inbound|{number}||");

@@ -1,6 +1,6 @@
 //! The bootstrap around listeners and clusters.
 
-use super::socket_address;
+use super::{sds, socket_address};
 use crate::options::{Options, ProxyChoice};
 use serde_json::{Value, json};
 
@@ -11,8 +11,9 @@ pub(crate) fn bootstrap(
     choice: &ProxyChoice,
     options: &Options,
     listeners: Vec<Value>,
-    clusters: Vec<Value>,
+    mut clusters: Vec<Value>,
 ) -> Value {
+    clusters.extend(options.sds.as_ref().map(sds::cluster));
     let (namespace, labels) = match choice {
         ProxyChoice::Gateway(labels) => (&options.gateway_namespace, Some(labels)),
         ProxyChoice::Workload(workload) => (&workload.namespace, workload.labels.as_ref()),

@@ -68,6 +68,11 @@ pub(crate) fn options(
     json!({OPTIONS: typed(OPTIONS, Value::Object(options))})
 }
 
+/// The options of a cluster that speaks HTTP/2 and nothing else.
+pub(super) fn http2_only() -> Value {
+    json!({OPTIONS: typed(OPTIONS, json!({"explicit_http_config": {"http2_protocol_options": {}}}))})
+}
+
 fn http2(http: Option<&HttpSettings>) -> Value {
     let streams = http
         .and_then(|http| http.max_concurrent_streams)

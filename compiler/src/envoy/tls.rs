@@ -1,6 +1,6 @@
 //! TLS contexts.
 
-use super::{extension, put};
+use super::{extension, put, sds};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 
@@ -21,11 +21,20 @@ pub(crate) const MESH_CIPHERS: [&str; 6] = [
 pub(crate) struct Context {
     /// Certificates and their keys.
     pub pairs: Vec<(PathBuf, PathBuf)>,
+    /// What a server of secrets gives instead.
+    pub served: Option<Served>,
     pub validation: Validation,
     pub alpn: Vec<&'static str>,
     pub min: Option<&'static str>,
     pub max: Option<&'static str>,
     pub ciphers: Vec<String>,
+}
+
+/// The names of secrets at the server of secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Served {
+    pub certificate: String,
+    pub validation: String,
 }
 
 /// What is asked of the other side's certificate.
@@ -71,7 +80,20 @@ impl Context {
         if !pairs.is_empty() {
             put(&mut common, "tls_certificates", json!(pairs));
         }
-        put(&mut common, "validation_context", self.validation.context());
+        let validation = self.validation.context();
+        match &self.served {
+            None => put(&mut common, "validation_context", validation),
+            Some(Served { certificate, validation: name }) => {
+                let certificate = sds::secret(certificate);
+                put(&mut common, "tls_certificate_sds_secret_configs", json!([certificate]));
+                let default = if validation.is_null() { json!({}) } else { validation };
+                let combined = json!({
+                    "default_validation_context": default,
+                    "validation_context_sds_secret_config": sds::secret(name),
+                });
+                put(&mut common, "combined_validation_context", combined);
+            }
+        }
         if !self.alpn.is_empty() {
             put(&mut common, "alpn_protocols", json!(self.alpn));
         }

@@ -2,7 +2,7 @@
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-Runs the guide's examples against a real Envoy and prints a table: what was sent, expected and observed.
+Runs the guide's examples against real Envoys and prints a table: what was sent, expected and observed.
 
 Usage: demo [--keep]        (make demo, make demo KEEP=1)
 
@@ -10,9 +10,10 @@ Options:
   --keep  leave everything running after the table, and print what to curl, until Ctrl-C
   --help  print this
 
-It starts echo servers, `mesh-policy run` with the resources in integration/demo/gateway, and Envoys with mTLS
-that enforce the policies in integration/demo/workload; all of it listens on loopback, on free ports, and is
-stopped at the end. The table goes to standard output, progress to standard error.
+It starts echo servers, `mesh-policy run` for a gateway with the resources in integration/demo/gateway and for the
+gateways and sidecars of integration/demo/mesh, and Envoys with mTLS that enforce the policies in
+integration/demo/workload; all of it listens on loopback, on free ports, and is stopped at the end. The table goes
+to standard output, progress to standard error.
 
 Splits and percentages are judged by exact binomial bounds that a correct proxy leaves once in a million runs.
 

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use super::{
     gateway::Gateway,
+    mesh::Mesh,
     workload::{Caller, Workload, Workloads},
 };
 use crate::{Context, Result};
 
 /// Complete commands, with the ports and files of this run.
-pub fn examples(gateway: &Gateway, workloads: &Workloads) -> Result<String> {
+pub fn examples(gateway: &Gateway, mesh: &Mesh, workloads: &Workloads) -> Result<String> {
     // What the rows left failing fails for whoever tries retries, too.
     gateway.failing.always(Some(503));
     let mut text = String::from("\nEverything is left running until Ctrl-C. Try, in another terminal:\n");
@@ -46,6 +47,7 @@ pub fn examples(gateway: &Gateway, workloads: &Workloads) -> Result<String> {
         }
         _ = writeln!(text, "  curl -i -H 'Host: {host}{domain}'{more} 'http://{address}{path}'");
     }
+    text.push_str(&mesh_examples(mesh)?);
     let allowed = call(workloads, &workloads.backend, Caller::Frontend, "/api/v1/users")?;
     let denied = call(workloads, &workloads.backend, Caller::Frontend, "/api/v1/secret")?;
     let other = call(workloads, &workloads.backend, Caller::Other, "/api/v1/users")?;
@@ -59,9 +61,42 @@ pub fn examples(gateway: &Gateway, workloads: &Workloads) -> Result<String> {
          \x20 curl 'http://{}/stats?filter=outlier'\n\
          \x20 curl 'http://{}/config_dump'\n\n",
         workloads.backend.name,
-        gateway.admin.address(),
+        gateway.proxy.admin.address(),
         workloads.backend.envoy.admin().address(),
     );
+    Ok(text)
+}
+
+/// What the applications of the mesh, and visitors of its gateway, may try.
+fn mesh_examples(mesh: &Mesh) -> Result<String> {
+    let (frontend, ledger) = (mesh.frontend.outbound, mesh.ledger.outbound);
+    let https = mesh.ingress.port(443)?;
+    let strict = mesh.ledger.inbound.first().context("the ledger's first port")?;
+    let lines = [
+        (
+            "TLS at the edge (-k: the demo's own authority)",
+            format!("-k --connect-to ::{https} https://shop.example.com/"),
+        ),
+        (
+            "as the frontend's application: its sidecar proves who it is",
+            format!("-H 'Host: ledger.foo' http://{frontend}/"),
+        ),
+        ("", format!("-H 'Host: backend.my-app' http://{frontend}/api/v1/users")),
+        ("as the ledger's: it may not", format!("-H 'Host: backend.my-app' http://{ledger}/api/v1/users")),
+        ("plain text to a STRICT port", format!("http://{strict}/")),
+        (
+            "a service outside, and one that is not registered",
+            format!("-H 'Host: api.github.com' 'http://{frontend}/zen?echo-fail-first=2'"),
+        ),
+        ("", format!("-H 'Host: api.github.org' http://{frontend}/zen")),
+    ];
+    let mut text = String::new();
+    for (title, words) in lines {
+        if !title.is_empty() {
+            _ = writeln!(text, "\n  # {title}");
+        }
+        _ = writeln!(text, "  curl -i {words}");
+    }
     Ok(text)
 }
 

@@ -1,38 +1,24 @@
 //! The gateway on stage: echo servers, and `mesh-policy run` in front of them.
 
-use std::{
-    fs,
-    net::SocketAddr,
-    process::{Command, ExitStatus},
-    time::Duration,
-};
+use std::{fs, net::SocketAddr};
 
-use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use super::{command, template::fill};
+use super::{proxy::Proxy, template::renumber};
 use crate::{
-    Context, Error, Result,
+    Context, Result,
     client::{Client, Request, Response},
-    envoy::{self, Admin},
     modules::repository,
     ports,
-    process::Process,
     upstream::Upstream,
 };
 
-/// What `mesh-policy run` says last when it is ready.
-const READY: &str = "Ctrl-C stops it";
-const LOG_LINES: usize = 30;
-const STOPS_WITHIN: Duration = Duration::from_secs(15);
-
 /// The running gateway. Dropping it stops everything.
 pub struct Gateway {
-    process: Process,
+    /// `mesh-policy run`.
+    pub proxy: Proxy,
     address: SocketAddr,
-    /// Envoy's admin interface.
-    pub admin: Admin,
     /// The instances of customers: v1, v1, v2.
     pub customers: [Upstream; 3],
     /// The well instance of the services that are not.
@@ -76,23 +62,11 @@ impl Gateway {
             [v1_a, v1_b, v2, &good, &failing].map(|upstream| upstream.address().port().to_string());
         copy_resources(&resources, &instances, refused.port())?;
 
-        let mut run = Command::new(command::find()?);
-        run.arg("run")
-            .arg("-f")
-            .arg(&resources)
-            .args(["--gateway", "istio=ingressgateway", "--listen-address", "127.0.0.1"])
-            .args(["--map-port", &format!("80={}", ports::free()?)])
-            .args(["--admin-port", "0", "--concurrency", "2"])
-            .arg("--envoy")
-            .arg(envoy::find()?)
-            .arg("--modules")
-            .arg(repository().join("dist"));
-        let mut process = Process::start("mesh-policy run", &mut run, &folder.path().join("run.log"))?;
-        process.wait_for_log(READY)?;
-        let log = process.log();
-        let address = announced(&log, "of the Gateway")?;
-        let admin = Admin::new(announced(&log, "admin interface")?);
-        Ok(Self { process, address, admin, customers, good, failing, _nobody: nobody, _folder: folder })
+        let map = format!("80={}", ports::free()?);
+        let words = ["--gateway", "istio=ingressgateway", "--map-port", &map, "--concurrency", "2"];
+        let proxy = Proxy::start("gateway", &resources, &words.map(str::to_owned), folder.path())?;
+        let address = proxy.port(80)?;
+        Ok(Self { proxy, address, customers, good, failing, _nobody: nobody, _folder: folder })
     }
 
     /// Where it listens.
@@ -109,27 +83,6 @@ impl Gateway {
     pub fn customers_below(&self, prefix: &str) -> (usize, usize) {
         let [v1_a, v1_b, v2] = &self.customers;
         (below(v1_a, prefix) + below(v1_b, prefix), below(v2, prefix))
-    }
-
-    /// How `mesh-policy run` ended, if it has.
-    ///
-    /// # Errors
-    /// The system does not say.
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        self.process.ended()
-    }
-
-    /// The last lines that `mesh-policy run` and its Envoy printed.
-    pub fn log_tail(&self) -> String {
-        self.process.log_tail(LOG_LINES)
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        // It stops its Envoy first and needs a little longer than a process that only has to end itself. Both fail only
-        // where it has ended, and what is left then is done when the process is dropped.
-        _ = self.process.signal(Signal::TERM).and_then(|()| self.process.wait(STOPS_WITHIN));
     }
 }
 
@@ -175,24 +128,8 @@ fn copy_resources(to: &std::path::Path, ports: &[String; 5], refused: u16) -> Re
         let path = from.join(file);
         let mut text = fs::read_to_string(&path).context(format_args!("reading `{}`", path.display()))?;
         if file == "services.yaml" {
-            let [a, b, c, good, failing] = ports.each_ref().map(String::as_str);
-            let refused = refused.to_string();
-            // The free ports are above 19006 or below 19001 with every kernel's default range, but not with every setting.
-            let marked = fill(
-                &text,
-                &[
-                    ("19001", "@1"),
-                    ("19002", "@2"),
-                    ("19003", "@3"),
-                    ("19004", "@4"),
-                    ("19005", "@5"),
-                    ("19006", "@6"),
-                ],
-            )?;
-            text = fill(
-                &marked,
-                &[("@1", a), ("@2", b), ("@3", c), ("@4", good), ("@5", failing), ("@6", &refused)],
-            )?;
+            let all = ports.iter().cloned().chain([refused.to_string()]);
+            text = renumber(&text, &(19001..).zip(all).collect::<Vec<_>>())?;
         }
         let copy = to.join(file);
         fs::write(&copy, text).context(format_args!("writing `{}`", copy.display()))?;
@@ -200,28 +137,9 @@ fn copy_resources(to: &std::path::Path, ports: &[String; 5], refused: u16) -> Re
     Ok(())
 }
 
-/// The address in the line of `mesh-policy run` that says this.
-fn announced(log: &str, what: &str) -> Result<SocketAddr> {
-    let line = log.lines().find(|line| line.contains("http://") && line.contains(what));
-    let address = line.and_then(|line| {
-        let rest = line.split_once("http://")?.1;
-        rest.split('/').next()?.parse().ok()
-    });
-    address.ok_or_else(|| Error::new(format!("`mesh-policy run` announced no address {what}:\n{log}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_addresses_are_read_from_what_run_prints() {
-        let log = "ready: Envoy 1.40.0\n  http://127.0.0.1:1234/  port 80 of the Gateway, for a.com\n  \
-                   http://127.0.0.1:5678/  Envoy's admin interface\n";
-        assert_eq!(announced(log, "of the Gateway").unwrap(), "127.0.0.1:1234".parse().unwrap());
-        assert_eq!(announced(log, "admin interface").unwrap(), "127.0.0.1:5678".parse().unwrap());
-        assert!(announced("", "of the Gateway").is_err());
-    }
 
     #[test]
     fn every_resource_of_the_demo_is_copied_with_the_ports_of_the_run() {

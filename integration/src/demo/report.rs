@@ -104,6 +104,11 @@ pub fn outcome(response: &Response) -> String {
     }
 }
 
+/// The same where the proxy may end the connection instead: `no answer`.
+pub fn answer(response: Result<Response>) -> String {
+    response.map_or_else(|_| "no answer".to_owned(), |response| outcome(&response))
+}
+
 /// A request in the words of its wire: `GET /path  name: value`.
 pub fn words(request: &Request) -> String {
     let Request { method, target, host, headers, .. } = request;

@@ -14,6 +14,7 @@ const RETRIED: usize = 400;
 const BOUNDED: usize = 20;
 const UNTIL_EJECTED: usize = 60;
 const AFTER_EJECTION: usize = 300;
+const AT_ONCE: usize = 20;
 /// What a busy machine may add to a measured time.
 const SLACK: Duration = Duration::from_millis(900);
 /// What Envoy may be early by: its timers count from when it woke up for the request.
@@ -24,11 +25,17 @@ pub fn show(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
     timeout(report, gateway)?;
     gateway.failing.always(Some(503));
     retries(report, gateway)?;
-    ejection(report, gateway)
+    ejection(report, gateway)?;
+    pool(report, gateway)
+}
+
+/// What [`timed`] demands, in words.
+pub fn until(status: u16, after: Duration) -> String {
+    format!("{status} after {} to {}", seconds(after), seconds(after + SLACK))
 }
 
 /// A status after a time: judged to be neither early nor more than [`SLACK`] late.
-fn timed(response: &Response, status: u16, after: Duration) -> Seen {
+pub fn timed(response: &Response, status: u16, after: Duration) -> Seen {
     let took = response.elapsed;
     let ok = response.status == status && took + EARLY >= after && took < after + SLACK;
     (format!("{} after {}", response.status, seconds(took)), ok)
@@ -40,8 +47,7 @@ fn timeout(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
     let send = |path: &str| host.send(&Request::get(path));
     let limit = Duration::from_millis(500);
     let path = "/timeout?echo-delay-ms=3000";
-    let expected = format!("504 after {} to {}", seconds(limit), seconds(limit + SLACK));
-    report.judged("the service takes 3 s", format!("GET {path}"), expected, || {
+    report.judged("the service takes 3 s", format!("GET {path}"), until(504, limit), || {
         Ok(timed(&send(path)?, 504, limit))
     })?;
     let path = "/timeout?echo-delay-ms=100";
@@ -95,12 +101,12 @@ fn retries(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
 
     let limit = Duration::from_secs(2);
     let path = "/slow?echo-delay-ms=5000";
-    let expected = format!("504 after {} to {}", seconds(limit), seconds(limit + SLACK));
     good.always(None);
     failing.always(None);
-    let slow = report.judged("an attempt takes at most 2 s", format!("GET {path}"), expected, || {
-        Ok(timed(&host.send(&Request::get(path))?, 504, limit))
-    });
+    let slow =
+        report.judged("an attempt takes at most 2 s", format!("GET {path}"), until(504, limit), || {
+            Ok(timed(&host.send(&Request::get(path))?, 504, limit))
+        });
     failing.always(Some(503));
     slow?;
     refused(report, gateway, &gateway.host("refused.customers.example.com"))
@@ -156,10 +162,49 @@ fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         let responses = host.send_many(AFTER_EJECTION, CONNECTIONS, |_| Request::get("/breaking"))?;
         let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
         Ok(format!("{well} x 200, {} reach it", failing.count_path("/breaking") - before))
+    })?;
+    let sent = format!("{UNTIL_EJECTED} x GET /all-ejected, the other has failed too");
+    let expected = format!("{UNTIL_EJECTED} x 503, 0 reach an instance");
+    report.exact("100 % of the instances may be ejected", &sent, &expected, || {
+        gateway.good.always(Some(500));
+        let send = || host.send(&Request::get("/other-fails"));
+        // Envoy's workers learn of an ejection a moment later.
+        let all = || send().is_ok_and(|response| response.status == 503).then_some(());
+        let ejected = crate::wait::until(Duration::from_secs(5), "the other ejection", all);
+        gateway.good.always(None);
+        ejected?;
+        let responses = host.send_many(UNTIL_EJECTED, 1, |_| Request::get("/all-ejected"))?;
+        let refused = responses.iter().filter(|response| response.status == 503).count();
+        let reached = gateway.good.count_path("/all-ejected") + failing.count_path("/all-ejected");
+        Ok(format!("{refused} x 503, {reached} reach an instance"))
+    })
+}
+
+fn pool(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    report.section(
+        "Circuit breaking: one connection, one request that waits for it  (pooled.customers.example.com)",
+    );
+    let host = gateway.host("pooled.customers.example.com");
+    let good = &gateway.good;
+    let mut shed = 0;
+    let sent = format!("{AT_ONCE} x GET /pooled at once, each takes 0.5 s");
+    report.judged("what is too much is refused at once", &sent, "200 and 503, nothing else", || {
+        let responses = host.send_many(AT_ONCE, AT_ONCE, |_| Request::get("/pooled?echo-delay-ms=500"))?;
+        let with = |status: u16| responses.iter().filter(|response| response.status == status).count();
+        let served = with(200);
+        shed = with(503);
+        let said = responses.iter().filter(|response| response.headers.has("x-envoy-overloaded")).count();
+        // One at a time for each of Envoy's workers, and one that waits.
+        let ok = (1..=4).contains(&served) && served + shed == AT_ONCE && said == shed;
+        Ok((format!("{served} x 200, {shed} x 503, {said} say x-envoy-overloaded"), ok))
+    })?;
+    report.judged("it does not reach the service", "the same", "as many requests there as 200s", || {
+        let reached = good.count_path("/pooled");
+        Ok((format!("{reached} requests there, {shed} refused"), reached + shed == AT_ONCE))
     })
 }
 
 /// The sum of the counters and gauges whose names match.
 fn sum(gateway: &Gateway, pattern: &str) -> Result<u64> {
-    Ok(gateway.admin.stats(pattern)?.values().sum())
+    Ok(gateway.proxy.admin.stats(pattern)?.values().sum())
 }

@@ -19,6 +19,18 @@ pub fn fill(text: &str, replacements: &[(&str, &str)]) -> Result<String> {
     Ok(filled)
 }
 
+/// Replaces the numbers of ports, which may be numbers of others of this run.
+///
+/// # Errors
+/// A number does not occur.
+pub fn renumber(text: &str, ports: &[(u16, String)]) -> Result<String> {
+    let marks: Vec<_> =
+        ports.iter().map(|(from, to)| (from.to_string(), format!("@{from}@"), to.as_str())).collect();
+    let marked: Vec<_> = marks.iter().map(|(from, mark, _)| (from.as_str(), mark.as_str())).collect();
+    let filled: Vec<_> = marks.iter().map(|(_, mark, to)| (mark.as_str(), *to)).collect();
+    fill(&fill(text, &marked)?, &filled)
+}
+
 /// Replaces the lines of the only YAML block scalar `KEY: |` by `content`.
 ///
 /// # Errors
@@ -59,6 +71,12 @@ mod tests {
         assert_eq!(fill("port: 1, 1", &[("1", "2")]).unwrap(), "port: 2, 2");
         let error = fill("port: 1", &[("3", "2")]).unwrap_err().to_string();
         assert_eq!(error, "`3` is not there to be replaced");
+    }
+
+    #[test]
+    fn ports_may_change_places() {
+        let ports = [(19001, "19002".to_owned()), (19002, "19001".to_owned())];
+        assert_eq!(renumber("a: 19001, b: 19002", &ports).unwrap(), "a: 19002, b: 19001");
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn text(found: &Disagreement) -> String {
 }
 
 fn request(probe: &Probe) -> Value {
-    let Probe { method, target, authority, http10: _, headers, peer, source_ip, told } = probe;
+    let Probe { method, target, authority, http10: _, headers, token, peer, source_ip, told } = probe;
     let mut request = Map::new();
     let mut put = |name: &str, value: Value| drop(request.insert(name.to_owned(), value));
     put("method", json!(escape(method)));
@@ -64,6 +64,10 @@ fn request(probe: &Probe) -> Value {
     put("authority", json!(escape(authority.as_deref().unwrap_or_default())));
     let line =
         |(name, value): &(String, Vec<u8>)| format!("{name}: {}", escape(value).replace("\\\\", "\\x5c"));
+    if let Some(payload) = token {
+        // What is no JSON stays a text, for a person to look at.
+        put("token", serde_json::from_str(payload).unwrap_or_else(|_| json!(payload)));
+    }
     put("headers", json!(headers.iter().map(line).collect::<Vec<_>>()));
     if let Peer::Mutual(ids) = peer {
         put("from", json!(ids.join(",")));

@@ -61,6 +61,43 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        name: "reason of a default denial",
+        reason: "where no ALLOW rule matched, the filters add to the response's details the rule that came closest",
+        lines: &["x-differential-details: rbac_access_denied_matched_policy[none]"],
+        applies: |seen| all(seen.wasm, "[none];nearest=") && all(seen.native, "[none]\n"),
+    },
+    Difference {
+        name: "header operations on refusals",
+        reason: "Envoy has chosen a route before it asks for a token or who may pass, so what that route does to responses is \
+                 done to refusals too; the filters choose a rule only for requests that may pass",
+        lines: &[""],
+        applies: |seen| {
+            let refused = |outcomes: &BTreeSet<Outcome>| {
+                outcomes.iter().all(|outcome| {
+                    let by = ["jwt_authn_access_denied", "rbac_access_denied"];
+                    let by = by.map(|by| format!("x-differential-details: {by}"));
+                    outcome.received.is_empty() && by.iter().any(|by| outcome.response.contains(by))
+                })
+            };
+            seen.set.workload.is_none() && refused(seen.wasm) && refused(seen.native)
+        },
+    },
+    Difference {
+        name: "ALLOW policies on trial",
+        reason: "the filters also tell what they would have done of a request that a DENY rule denied; Envoy's own filter for \
+                 ALLOW is not reached then",
+        lines: &["x-differential-shadow-allow:"],
+        applies: |seen| {
+            let denied = "x-differential-details: rbac_access_denied_matched_policy[ns";
+            all(seen.wasm, denied)
+                && all(seen.native, denied)
+                && !seen
+                    .native
+                    .iter()
+                    .any(|outcome| outcome.response.contains("x-differential-shadow-allow:"))
+        },
+    },
+    Difference {
         name: "time of one try",
         reason: "a gRPC request gets the time of the whole request in `grpc-timeout`, as the filters' rule takes its timer from \
                  that header; Envoy's own route writes the time of one try",
@@ -70,6 +107,11 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
 ];
+
+/// Whether every response says this.
+fn all(outcomes: &BTreeSet<Outcome>, text: &str) -> bool {
+    outcomes.iter().all(|outcome| outcome.response.contains(text))
+}
 
 pub(super) fn explains(
     set: &PolicySet,

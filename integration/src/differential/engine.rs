@@ -3,6 +3,7 @@
 use super::{Area, Engine};
 use crate::config;
 use crate::modules::Module;
+use crate::tokens::Issuer;
 use mesh_policy_compiler::{self as compiler, AccessLog, Options, ProxyChoice, Sources};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::decode::{Context, Decode as _};
@@ -11,6 +12,7 @@ use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::workload::Workload;
 use mesh_policy_testkit::generate::{PolicySet, common_resources};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The listeners of a set, and the clusters that they lead to.
@@ -37,7 +39,11 @@ pub(super) enum Refusal {
 /// What an engine makes of a set.
 type Built = Result<(Value, Vec<Value>, Value), compiler::Refusal>;
 
-pub(super) fn compile(area: Area, set: &PolicySet) -> Result<Compiled, Refusal> {
+/// What `issuer` signs is verified in front of either engine.
+pub(super) fn compile(area: Area, set: &PolicySet, issuer: &Issuer) -> Result<Compiled, Refusal> {
+    let mut set = set.clone();
+    set.resources.push(issuer.any_issuer("istio-system"));
+    let set = &set;
     let build = match area {
         Area::Routing => gateway,
         Area::Authorization => workload,
@@ -115,6 +121,13 @@ const CLUSTER: &str = "workload";
 /// A listener in front of a workload.
 fn workload(set: &PolicySet, engine: Engine) -> Built {
     let mut list = list(set);
+    let decoded = || {
+        let written = set.workload.clone().unwrap_or_default();
+        let written = Node::from_json(written.to_string().as_bytes()).ok()?;
+        Workload::decode(&written, &mut Context::new())
+    };
+    let mut problems = Problems::new();
+    let proxy = ProxyContext::compile(&decoded().unwrap_or_default(), &mut problems);
     if let (Some(workload), Some(list)) = (&set.workload, list.as_object_mut()) {
         list.insert("workload".to_owned(), workload.clone());
     }
@@ -125,17 +138,12 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     if findings.iter().any(compiler::Finding::is_error) {
         return refuse(findings);
     }
-    let filters = match engine {
+    let mut filters = match engine {
         Engine::Wasm => {
             let module = Module::Policy.path().unwrap_or_default();
             vec![config::peer_facts(), config::wasm_filter("mesh_policy", &module, &list.to_string())]
         }
         Engine::Native => {
-            let mut problems = Problems::new();
-            let written = set.workload.clone().unwrap_or_default();
-            let written = Node::from_json(written.to_string().as_bytes()).ok();
-            let workload = written.and_then(|node| Workload::decode(&node, &mut Context::new()));
-            let proxy = ProxyContext::compile(&workload.unwrap_or_default(), &mut problems);
             let filters =
                 compiler::native::http_filters_for_policies(sources.resources(), &proxy, &mut problems);
             findings.extend(sources.findings_of(&problems));
@@ -145,6 +153,9 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
             filters
         }
     };
+    let tokens =
+        compiler::authentication_filter(&sources, &proxy, &mut BTreeMap::new(), &mut Problems::new());
+    filters.splice(..0, tokens);
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
     let listener = config::listener_with("workload", &filters, &config::route_to(CLUSTER), &manager);
     let mut cluster = config::cluster(CLUSTER, &[]);

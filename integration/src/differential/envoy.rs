@@ -2,16 +2,18 @@
 
 use super::Engine;
 use super::engine::Compiled;
-use super::observe::{CLUSTER, NUMBER, Outcome};
+use super::listener::{encrypted, lead_to, prepared, transport};
+use super::observe::{NUMBER, Outcome};
 use crate::certs::{Authority, Expect};
 use crate::client::{Client, Request};
 use crate::config;
 use crate::envoy::{self, Envoy};
+use crate::tokens::Issuer;
 use crate::upstream::{Received, Upstream};
 use crate::{Context, Error, Result};
 use mesh_policy_testkit::generate::{Peer, PolicySet, Probe, Told};
 use rcgen::SanType;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The server name of the certificate.
-const SERVER: &str = "workload.test";
+pub(super) const SERVER: &str = "workload.test";
 
 /// Threads that send.
 const SENDERS: usize = 3;
@@ -52,6 +54,7 @@ struct Job<'a> {
     probe_index: usize,
     engine: Engine,
     probe: &'a Probe,
+    token: Option<String>,
 }
 
 impl Running {
@@ -64,7 +67,8 @@ impl Running {
         for (index, set) in sets.iter().enumerate() {
             for (engine, listener) in &set.listeners {
                 let name = name(index, *engine);
-                let listener = prepared(listener, &name).context("a listener has a connection manager")?;
+                let listener =
+                    prepared(listener, &name, *engine).context("a listener has a connection manager")?;
                 if set.encrypted {
                     listeners
                         .push(encrypted(&listener, &name, &transport).context("a listener has a chain")?);
@@ -87,13 +91,21 @@ impl Running {
     }
 
     /// Sends every request of each set to both engines, `tries` times where chance decides.
-    pub(super) fn send(&self, sets: &[(usize, &PolicySet)], tries: usize) -> Result<Outcomes> {
+    pub(super) fn send(
+        &self,
+        sets: &[(usize, &PolicySet)],
+        tries: usize,
+        issuer: &Issuer,
+    ) -> Result<Outcomes> {
         let mut jobs = Vec::new();
         for (set, of) in sets {
             let tries = if of.by_chance { tries } else { 1 };
             for (probe_index, probe) in of.probes.iter().enumerate() {
+                // Both get the very same token.
+                let token =
+                    probe.token.as_ref().map(|payload| issuer.sign(payload.as_bytes())).transpose()?;
                 for engine in (0..tries).flat_map(|_| [Engine::Wasm, Engine::Native]) {
-                    jobs.push(Job { set: *set, probe_index, engine, probe });
+                    jobs.push(Job { set: *set, probe_index, engine, probe, token: token.clone() });
                 }
             }
         }
@@ -148,7 +160,7 @@ impl Running {
             let mut clients = BTreeMap::new();
             for (number, job) in jobs.iter().enumerate().filter(|(_, job)| job.set == set) {
                 let client = self.client(&mut clients, job)?;
-                responses.insert(number, client.send(&request(job.probe, number)));
+                responses.insert(number, client.send(&request(job, number)));
             }
         }
     }
@@ -205,7 +217,8 @@ impl Running {
     }
 }
 
-fn request(probe: &Probe, number: usize) -> Request {
+fn request(job: &Job<'_>, number: usize) -> Request {
+    let Job { probe, token, .. } = job;
     let mut request = Request::new(&probe.method, &probe.target);
     request = match &probe.authority {
         Some(host) => request.host(host),
@@ -218,6 +231,9 @@ fn request(probe: &Probe, number: usize) -> Request {
     for (name, value) in &probe.headers {
         request = request.header(name, value);
     }
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
     request.header(NUMBER, &number).header("x-echo-key", &number)
 }
 
@@ -229,71 +245,6 @@ fn name(set: usize, engine: Engine) -> String {
     format!("{set}.{engine}")
 }
 
-fn encrypted_name(name: &str) -> String {
+pub(super) fn encrypted_name(name: &str) -> String {
     format!("{name}.tls")
-}
-
-/// The listener under a name of its own, taking HTTP/1.0 and lines of the PROXY protocol.
-fn prepared(listener: &Value, name: &str) -> Option<Value> {
-    let mut listener = listener.clone();
-    let proxied = json!({
-        "name": "envoy.filters.listener.proxy_protocol",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
-            "allow_requests_without_proxy_protocol": true,
-        },
-    });
-    config::merge(&mut listener, &json!({ "name": name, "listener_filters": [proxied] }));
-    let manager = listener.pointer_mut("/filter_chains/0/filters/0/typed_config")?;
-    let old = json!({ "accept_http_10": true, "default_host_for_http_10": "old.example" });
-    config::merge(manager, &json!({ "http_protocol_options": old, "stat_prefix": "differential" }));
-    let filters = manager.get_mut("http_filters")?.as_array_mut()?;
-    for plugin in filters.iter_mut().filter_map(|filter| filter.pointer_mut("/typed_config/config")) {
-        if plugin.get("vm_config").is_some() {
-            // The sets share the module's VM; the root id tells them apart in it.
-            config::merge(plugin, &json!({ "name": name, "root_id": name }));
-        }
-    }
-    Some(listener)
-}
-
-fn encrypted(listener: &Value, name: &str, transport: &Value) -> Option<Value> {
-    let mut listener = listener.clone();
-    config::merge(&mut listener, &json!({ "name": encrypted_name(name) }));
-    let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
-    chain.insert("transport_socket".to_owned(), transport.clone());
-    Some(listener)
-}
-
-fn transport(authority: &Authority) -> Result<Value> {
-    let identity = authority.server(&[SERVER])?;
-    Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "require_client_certificate": true,
-        "common_tls_context": {
-            "tls_certificates": [{
-                "certificate_chain": { "filename": identity.certificate() },
-                "private_key": { "filename": identity.key() },
-            }],
-            "validation_context": { "trusted_ca": { "filename": authority.certificate() } },
-        },
-    }}))
-}
-
-/// Makes a cluster lead to the echo server and tell its name, beside what it does to the request anyway.
-fn lead_to(cluster: &mut Value, upstream: &Upstream) -> Option<()> {
-    let name = cluster.get("name")?.as_str()?.to_owned();
-    let endpoints = json!({ "cluster_name": name, "endpoints": [{ "lb_endpoints": [
-        { "endpoint": { "address": config::address(upstream.address()) } },
-    ] }] });
-    cluster.as_object_mut()?.insert("load_assignment".to_owned(), endpoints);
-    let mutations = cluster.pointer_mut(
-        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
-         /http_filters/0/typed_config/mutations/request_mutations",
-    )?;
-    mutations.as_array_mut()?.push(json!({ "append": {
-        "header": { "key": CLUSTER, "value": name },
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    } }));
-    Some(())
 }

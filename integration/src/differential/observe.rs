@@ -15,6 +15,15 @@ pub(super) const NUMBER: &str = "x-differential-number";
 /// The header by which a cluster tells the echo server its name.
 pub(super) const CLUSTER: &str = "x-differential-cluster";
 
+/// The response header with Envoy's details of the response.
+pub(super) const DETAILS: &str = "x-differential-details";
+
+/// The response header with what the DENY policies on trial would have done: the result and the policy.
+pub(super) const SHADOW_DENY: &str = "x-differential-shadow-deny";
+
+/// The same of the ALLOW policies.
+pub(super) const SHADOW_ALLOW: &str = "x-differential-shadow-allow";
+
 /// What came of one request, as lines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Outcome {
@@ -79,7 +88,9 @@ fn lines(headers: &Headers, ignored: impl Fn(&str) -> bool) -> String {
     let mut shown: Vec<(String, String)> = Vec::new();
     for (name, value) in &headers.0 {
         let name = escape(name).to_ascii_lowercase();
-        if !ignored(&name) && !IGNORED_HEADERS.iter().any(|(ignored, _)| *ignored == name) {
+        if [SHADOW_DENY, SHADOW_ALLOW].contains(&name.as_str()) {
+            shown.extend(shadow(value).map(|value| (name, value)));
+        } else if !ignored(&name) && !IGNORED_HEADERS.iter().any(|(ignored, _)| *ignored == name) {
             // Long values are long on purpose; their beginning and length tell them apart.
             let value = match value.get(..200) {
                 Some(start) => format!("{}... ({} bytes)", escape(start), value.len()),
@@ -90,6 +101,16 @@ fn lines(headers: &Headers, ignored: impl Fn(&str) -> bool) -> String {
     }
     shown.sort_by(|(a, _), (b, _)| a.cmp(b));
     shown.into_iter().fold(String::new(), |text, (name, value)| text + &name + ": " + &value + "\n")
+}
+
+/// What policies on trial would have done, in our words; none where none is on trial.
+fn shadow(value: &[u8]) -> Option<String> {
+    let text = escape(value);
+    match text.strip_suffix(':') {
+        Some("") => None,
+        Some(result) => Some(format!("{result}:none")),
+        None => Some(text),
+    }
 }
 
 /// All outcomes that were seen, for people.
@@ -123,6 +144,9 @@ pub(super) fn show(probe: &Probe) -> String {
     for (name, value) in &probe.headers {
         let start = value.get(..60).unwrap_or(value);
         let _ = write!(text, "\n  {name}: {}", escape(start));
+    }
+    if let Some(payload) = &probe.token {
+        let _ = write!(text, "\n  token {payload}");
     }
     if let Peer::Mutual(ids) = &probe.peer {
         let _ = write!(text, "\n  as {ids:?}");

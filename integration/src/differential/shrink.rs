@@ -75,6 +75,10 @@ fn smaller(set: &PolicySet) -> Vec<PolicySet> {
     for index in 0..probe.headers.len() {
         less(&|probe| drop(probe.headers.remove(index)));
     }
+    less(&|probe| probe.token = None);
+    for claim in smaller_payloads(probe.token.as_deref()) {
+        less(&|probe| probe.token = Some(claim.clone()));
+    }
     less(&|probe| probe.told = None);
     less(&|probe| probe.peer = Default::default());
     less(&|probe| probe.http10 = false);
@@ -95,6 +99,12 @@ fn smaller(set: &PolicySet) -> Vec<PolicySet> {
         }
     }
     sets
+}
+
+/// Payloads of a token with one claim less.
+fn smaller_payloads(payload: Option<&str>) -> Vec<String> {
+    let claims = payload.and_then(|payload| serde_json::from_str::<Value>(payload).ok());
+    claims.iter().flat_map(without_one).map(|claims| claims.to_string()).collect()
 }
 
 /// Every value with one entry or member less, outer ones first.

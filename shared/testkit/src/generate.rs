@@ -5,9 +5,11 @@
 
 pub mod authorization;
 mod draw;
+mod oddity;
 mod probe;
 pub mod routing;
 mod target;
+mod token;
 
 use crate::corpus::{self, Group};
 use crate::files::COMMON;
@@ -145,6 +147,7 @@ impl Attributes for Probe {
                 Peer::Plain => None,
                 Peer::Mutual(ids) => Some(ids.join(",").into_bytes()),
             },
+            Attribute::JwtPayload => self.token.as_ref().map(|payload| payload.clone().into_bytes()),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ mod condition;
 mod operation;
 mod source;
 
-use super::{Draw, Peer, PolicySet, Probe, Told, target};
+use super::{Draw, Peer, PolicySet, Probe, Told, oddity, target, token};
 use serde_json::{Map, Value, json};
 
 pub(super) const REQUEST_HOSTS: &[&str] = &["orders.shop", "orders.shop.svc", "web.shop", "a.example"];
@@ -78,7 +78,8 @@ pub(crate) fn of(draw: &mut Draw, policies: usize, requests: usize) -> PolicySet
     PolicySet { workload: Some(workload), resources, probes, by_chance: false }
 }
 
-fn policy(draw: &mut Draw, number: usize) -> Value {
+/// A policy, mostly for the workload `orders` in `shop` or for all.
+pub(super) fn policy(draw: &mut Draw, number: usize) -> Value {
     let mut spec = Map::new();
     let action = draw.text(&["ALLOW", "ALLOW", "ALLOW", "DENY", "DENY", "AUDIT"]);
     if action != "ALLOW" || draw.percent(50) {
@@ -102,7 +103,7 @@ fn policy(draw: &mut Draw, number: usize) -> Value {
     let namespace = draw.text(&["shop", "shop", "shop", "istio-system", "other"]);
     let mut metadata = json!({ "name": format!("policy-{number}"), "namespace": namespace });
     if action != "AUDIT"
-        && draw.percent(6)
+        && draw.percent(14)
         && let Some(metadata) = metadata.as_object_mut()
     {
         let value = draw.text(&["true", "false", "1", "T"]);
@@ -183,6 +184,7 @@ fn probe(draw: &mut Draw) -> Probe {
             .to_vec(),
         target: target::path(draw, PATHS),
         authority: target::authority(draw, REQUEST_HOSTS),
+        token: token::payload(draw, 45),
         peer,
         source_ip: draw.text(ADDRESSES).to_owned(),
         ..Probe::default()
@@ -204,5 +206,6 @@ fn probe(draw: &mut Draw) -> Probe {
         probe.headers.push(("content-type".to_owned(), b"application/grpc".to_vec()));
     }
     target::form(draw, &mut probe);
+    oddity::some(draw, &mut probe);
     probe
 }

@@ -36,6 +36,8 @@ pub struct Probe {
     pub http10: bool,
     /// The other header lines in order.
     pub headers: Vec<(String, Vec<u8>)>,
+    /// The payload of its token, which is signed as it stands.
+    pub token: Option<String>,
     /// How the client is connected.
     pub peer: Peer,
     /// The address that it connects from.

@@ -1,9 +1,10 @@
 //! VirtualServices and requests for a gateway.
 
 mod action;
+mod cors;
 mod matching;
 
-use super::{Draw, PolicySet, Probe, target};
+use super::{Draw, PolicySet, Probe, oddity, target, token};
 use mesh_policy_core::host_name;
 use serde_json::{Map, Value, json};
 
@@ -45,9 +46,22 @@ pub fn generate(seed: u64, requests: usize) -> PolicySet {
     for (number, spec) in delegates.into_iter().enumerate() {
         resources.push(resource("VirtualService", &format!("delegate-{number}"), "shop", spec));
     }
-    let mut probes: Vec<Probe> = (0..requests).map(|_| probe(&mut draw)).collect();
+    // Who may pass is asked first, of the request as it came.
+    if draw.percent(15) {
+        let mut policy = super::authorization::policy(&mut draw, 0);
+        if let Some(metadata) = policy.get_mut("metadata") {
+            metadata["namespace"] = json!("istio-system");
+        }
+        resources.push(policy);
+    }
+    let written: String = resources.iter().map(ToString::to_string).collect();
+    let asks = Asks {
+        origins: if written.contains("corsPolicy") { 40 } else { 3 },
+        tokens: if written.contains("@request.auth.claims") { 70 } else { 5 },
+    };
+    let mut probes: Vec<Probe> = (0..requests).map(|_| probe_asking(&mut draw, &asks)).collect();
     // The echo server counts a copy as a try: which of both fails first would be a matter of chance.
-    if resources.iter().any(|resource| resource.to_string().contains("\"mirror")) {
+    if written.contains("\"mirror") {
         for probe in &mut probes {
             probe.headers.retain(|(name, _)| name != "x-echo-fail-first");
         }
@@ -103,7 +117,9 @@ fn virtual_service(draw: &mut Draw, narrow: bool, by_chance: bool, delegates: &m
         if delegates.len() < 2 && draw.percent(6) {
             rules.push(delegation(draw, number, matches, delegates.len()));
             let inner = (0..draw.between(1, 2)).map(|inner| {
-                let matches = if draw.percent(40) { Vec::new() } else { matching::matches(draw, narrow) };
+                let mut matches = if draw.percent(40) { Vec::new() } else { matching::matches(draw, narrow) };
+                // A delegate names no gateway, and only gateways look at tokens.
+                matches.iter_mut().for_each(matching::drop_claims);
                 Value::Object(action::rule(draw, inner, matches, by_chance))
             });
             let inner: Vec<Value> = inner.collect();
@@ -155,11 +171,25 @@ pub(crate) fn matches(draw: &mut Draw) -> Vec<Value> {
     matching::matches(draw, false)
 }
 
+/// How many of a hundred requests ask for what only some rules look at.
+struct Asks {
+    /// Those of scripts from other origins.
+    origins: u32,
+    /// Those with a token.
+    tokens: u32,
+}
+
+/// A request for whatever rules.
 pub(crate) fn probe(draw: &mut Draw) -> Probe {
+    probe_asking(draw, &Asks { origins: 3, tokens: 25 })
+}
+
+fn probe_asking(draw: &mut Draw, asks: &Asks) -> Probe {
     let mut probe = Probe {
         method: draw.text(METHODS).as_bytes().to_vec(),
         target: target::path(draw, target::PATHS),
         authority: target::authority(draw, REQUEST_HOSTS),
+        token: token::payload(draw, asks.tokens),
         source_ip: "127.0.0.1".to_owned(),
         ..Probe::default()
     };
@@ -197,6 +227,10 @@ pub(crate) fn probe(draw: &mut Draw) -> Probe {
         ]);
         probe.headers.push((line.0.to_owned(), line.1.into()));
     }
+    if draw.percent(asks.origins) {
+        cors::ask(draw, &mut probe);
+    }
     target::form(draw, &mut probe);
+    oddity::some(draw, &mut probe);
     probe
 }

@@ -44,10 +44,25 @@ pub(super) const BLOCKS: &[&str] = &[
     "::ffff:127.0.0.1",
 ];
 
-const REQUEST_PRINCIPALS: &[&str] = &["*", "iss/sub", "iss/*", "*/sub", "iss"];
+pub(super) const REQUEST_PRINCIPALS: &[&str] = &[
+    "*",
+    "iss/sub",
+    "iss/*",
+    "*/sub",
+    "iss",
+    "*sub",
+    "iss*",
+    "iss/su*",
+    "*ss/sub",
+    "iss/x/sub",
+    "https://id.io/*",
+    "https://id.io/sub",
+    "/sub",
+    "iss/",
+];
 
 pub(super) fn source(draw: &mut Draw) -> Value {
-    match draw.between(0, 9) {
+    match draw.between(0, 10) {
         // Service accounts stand beside neither principals nor namespaces.
         0..=1 => fields(
             draw,

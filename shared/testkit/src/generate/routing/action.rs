@@ -1,6 +1,7 @@
 //! What rules do.
 
 use super::super::Draw;
+use super::cors;
 use serde_json::{Map, Value, json};
 
 /// A rule with these matches and some action.
@@ -24,6 +25,10 @@ pub(super) fn rule(
         0 => drop(fields.insert("directResponse".to_owned(), direct_response(draw))),
         1 => drop(fields.insert("redirect".to_owned(), redirect(draw, by_prefix))),
         _ => forward(draw, by_chance, &mut fields),
+    }
+    // A redirect answers whatever the origin.
+    if !fields.contains_key("redirect") && draw.percent(14) {
+        fields.insert("corsPolicy".to_owned(), cors::policy(draw));
     }
     if draw.percent(35) {
         // Validation wants the authority to be set in one place.
@@ -262,7 +267,8 @@ fn headers(draw: &mut Draw, may_set_authority: bool) -> Value {
         fields.insert("request".to_owned(), operations);
     }
     if fields.is_empty() || draw.percent(60) {
-        let names = &["x-a", "x-r", "x-s", "server", "content-type", "X-R", "date"];
+        let names =
+            &["x-a", "x-r", "x-s", "server", "content-type", "X-R", "date", "access-control-allow-origin"];
         fields.insert("response".to_owned(), operations(draw, names));
     }
     Value::Object(fields)

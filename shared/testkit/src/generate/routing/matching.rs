@@ -1,6 +1,6 @@
 //! Match conditions.
 
-use super::super::{Draw, target::PATHS};
+use super::super::{Draw, target::PATHS, token};
 use serde_json::{Map, Value, json};
 
 pub(super) const HEADERS: &[&str] = &["x-a", "x-a", "x-b", "x_a", "cookie", "user-agent", "accept", "x-c"];
@@ -55,14 +55,18 @@ fn one(draw: &mut Draw, number: usize, narrow: bool) -> Map<String, Value> {
     if draw.percent(25) {
         put(
             "headers",
-            named(draw, &["x-a", "x-b", "X-A", "cookie", ":method", ":path", ":authority", "host", "x-c"]),
+            named(
+                draw,
+                &["x-a", "x-b", "X-A", "cookie", ":method", ":path", ":authority", "host", "x-c"],
+                20,
+            ),
         );
     }
     if draw.percent(20) {
-        put("withoutHeaders", named(draw, &["x-a", "x-b", "cookie", "x_a", "user-agent", ":authority"]));
+        put("withoutHeaders", named(draw, &["x-a", "x-b", "cookie", "x_a", "user-agent", ":authority"], 20));
     }
     if draw.percent(20) {
-        put("queryParams", named(draw, &["q", "r", "Q", "q;r"]));
+        put("queryParams", named(draw, &["q", "r", "Q", "q;r"], 0));
     }
     if draw.percent(6) {
         put("port", json!(draw.one(&[80, 80, 8080])));
@@ -103,7 +107,17 @@ fn text_match(draw: &mut Draw, texts: &[&'static str], regexes: &[&'static str])
     }
 }
 
-fn named(draw: &mut Draw, names: &[&'static str]) -> Value {
+/// Takes conditions on claims away.
+pub(super) fn drop_claims(matched: &mut Value) {
+    for field in ["headers", "withoutHeaders"] {
+        if let Some(fields) = matched.get_mut(field).and_then(Value::as_object_mut) {
+            fields.retain(|key, _| !key.starts_with('@'));
+        }
+    }
+}
+
+/// Conditions on headers or parameters of these names, and for a share of them on a claim.
+fn named(draw: &mut Draw, names: &[&'static str], share_of_claims: u32) -> Value {
     let mut fields = Map::new();
     for _ in 0..draw.between(1, 2) {
         let matcher = match draw.between(0, 9) {
@@ -113,6 +127,14 @@ fn named(draw: &mut Draw, names: &[&'static str]) -> Value {
             _ => json!({}),
         };
         fields.insert(draw.text(names).to_owned(), matcher);
+    }
+    if draw.percent(share_of_claims) {
+        let matcher = match draw.between(0, 9) {
+            0..=5 => json!({ "exact": draw.text(token::VALUES) }),
+            6..=7 => json!({ "prefix": draw.text(&["adm", "a", "u"]) }),
+            _ => json!({ "regex": draw.text(&["admin|user", ".*", ".+", "(?i)ADMIN", "a.*"]) }),
+        };
+        fields.insert(format!("@request.auth.claims{}", token::behind_dots(draw)), matcher);
     }
     Value::Object(fields)
 }

@@ -1,0 +1,105 @@
+//! The listeners and clusters of a set as the one Envoy has them: under names of their own, and telling what came about.
+
+use super::Engine;
+use super::envoy::{SERVER, encrypted_name};
+use super::observe::{CLUSTER, DETAILS, SHADOW_ALLOW, SHADOW_DENY};
+use crate::Result;
+use crate::certs::Authority;
+use crate::config;
+use crate::upstream::Upstream;
+use serde_json::{Value, json};
+
+/// Has every response tell the rule that denied it, and what policies on trial would have done.
+fn tell_decisions(engine: Engine) -> Value {
+    let shadow = |action: &str| match engine {
+        Engine::Wasm => format!("%FILTER_STATE(wasm.mesh_policy.authz_shadow_{action}:PLAIN)%"),
+        Engine::Native => {
+            let key = |what| {
+                format!("%DYNAMIC_METADATA(envoy.filters.http.rbac:istio_dry_run_{action}_shadow_{what})%")
+            };
+            format!("{}:{}", key("engine_result"), key("effective_policy_id"))
+        }
+    };
+    let told = |name: &str, value: String| {
+        json!({ "append": {
+            "header": { "key": name, "value": value }, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+        } })
+    };
+    json!({
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+            "mutations": { "response_mutations": [
+                told(DETAILS, "%RESPONSE_CODE_DETAILS%".to_owned()),
+                told(SHADOW_DENY, shadow("deny")),
+                told(SHADOW_ALLOW, shadow("allow")),
+            ] },
+        },
+    })
+}
+
+/// The listener under a name of its own, taking HTTP/1.0 and lines of the PROXY protocol.
+pub(super) fn prepared(listener: &Value, name: &str, engine: Engine) -> Option<Value> {
+    let mut listener = listener.clone();
+    let proxied = json!({
+        "name": "envoy.filters.listener.proxy_protocol",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+            "allow_requests_without_proxy_protocol": true,
+        },
+    });
+    config::merge(&mut listener, &json!({ "name": name, "listener_filters": [proxied] }));
+    let manager = listener.pointer_mut("/filter_chains/0/filters/0/typed_config")?;
+    let old = json!({ "accept_http_10": true, "default_host_for_http_10": "old.example" });
+    config::merge(manager, &json!({ "http_protocol_options": old, "stat_prefix": "differential" }));
+    let filters = manager.get_mut("http_filters")?.as_array_mut()?;
+    for plugin in filters.iter_mut().filter_map(|filter| filter.pointer_mut("/typed_config/config")) {
+        if plugin.get("vm_config").is_some() {
+            // The sets share the module's VM; the root id tells them apart in it.
+            config::merge(plugin, &json!({ "name": name, "root_id": name }));
+        }
+    }
+    filters.insert(0, tell_decisions(engine));
+    Some(listener)
+}
+
+pub(super) fn encrypted(listener: &Value, name: &str, transport: &Value) -> Option<Value> {
+    let mut listener = listener.clone();
+    config::merge(&mut listener, &json!({ "name": encrypted_name(name) }));
+    let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
+    chain.insert("transport_socket".to_owned(), transport.clone());
+    Some(listener)
+}
+
+pub(super) fn transport(authority: &Authority) -> Result<Value> {
+    let identity = authority.server(&[SERVER])?;
+    Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": true,
+        "common_tls_context": {
+            "tls_certificates": [{
+                "certificate_chain": { "filename": identity.certificate() },
+                "private_key": { "filename": identity.key() },
+            }],
+            "validation_context": { "trusted_ca": { "filename": authority.certificate() } },
+        },
+    }}))
+}
+
+/// Makes a cluster lead to the echo server and tell its name, beside what it does to the request anyway.
+pub(super) fn lead_to(cluster: &mut Value, upstream: &Upstream) -> Option<()> {
+    let name = cluster.get("name")?.as_str()?.to_owned();
+    let endpoints = json!({ "cluster_name": name, "endpoints": [{ "lb_endpoints": [
+        { "endpoint": { "address": config::address(upstream.address()) } },
+    ] }] });
+    cluster.as_object_mut()?.insert("load_assignment".to_owned(), endpoints);
+    let mutations = cluster.pointer_mut(
+        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
+         /http_filters/0/typed_config/mutations/request_mutations",
+    )?;
+    mutations.as_array_mut()?.push(json!({ "append": {
+        "header": { "key": CLUSTER, "value": name },
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+    } }));
+    Some(())
+}
