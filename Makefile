@@ -1,7 +1,7 @@
 # The only entry point: people, CI and the README call these targets. The work is done by the scripts in toolchain/.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test wasm demo compose-test test fuzz lint clean
+.PHONY: help setup setup-test wasm demo compose-test test fuzz bench lint clean
 
 # What the tests and the demo are to use; see CONTRIBUTING.md, "Tool chain".
 export ENVOY MESH_POLICY_TOOLCHAIN
@@ -40,6 +40,9 @@ test: setup-test wasm ## every test: host, core as wasm in Node, filters in Envo
 
 fuzz: setup wasm ## filters against Envoy's own features with generated cases (SECONDS=600 SEED=n AREA=routing|authorization|index)
 	@toolchain/fuzz "$(or $(SECONDS),600)" "$(SEED)" "$(AREA)"
+
+bench: setup wasm ## what the filters add to a request, in real Envoys beside Envoy's own features (QUICK=1 SCENARIOS= RULES= ROUNDS= UPDATE=1)
+	@toolchain/bench $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)") $(if $(RULES),--rules "$(RULES)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(UPDATE),--update)
 
 lint: setup ## formatting, clippy for all targets, docs, dependencies; nothing is changed
 	@toolchain/lint

@@ -18,6 +18,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 pub use case::write;
+pub(crate) use engine::build;
+pub(crate) use envoy::SERVER;
+pub(crate) use listener::transport;
 pub use shrink::shrink;
 
 /// What is tried.

@@ -12,6 +12,7 @@
 //! * [`mesh`]: a service with two versions, and an Envoy with filters in front of it;
 //! * [`markdown`]: examples, commands and links of what people read; [`readme`]: the filters that stand in it;
 //! * [`differential`]: generated cases, through the filters and through Envoy's own features;
+//! * [`bench`]: what the filters add to a request, beside Envoy's own features;
 //! * [`statistics`]: bounds by which splits and percentages are judged;
 //! * [`table`]: the demo's table, and [`demo`] itself.
 //!
@@ -37,6 +38,7 @@
 //! }
 //! ```
 
+pub mod bench;
 pub mod bytes;
 pub mod certs;
 pub mod client;

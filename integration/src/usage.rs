@@ -1,6 +1,6 @@
 //! What a process uses, as the kernel counts it.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, time::Duration};
 
 use crate::{Context, Result};
 
@@ -30,6 +30,23 @@ pub fn sleeps(id: u32, thread: &str) -> Result<u64> {
     Ok(sum)
 }
 
+/// The processor time that the threads of a process have used, in user and kernel mode, as the scheduler counts it: to the
+/// nanosecond for threads that are not running.
+///
+/// # Errors
+/// There is no such process, no `/proc`, or a kernel without `CONFIG_SCHED_INFO`.
+pub fn processor_time(id: u32) -> Result<Duration> {
+    let mut sum = Duration::ZERO;
+    let tasks = fs::read_dir(format!("/proc/{id}/task")).context("the threads of the process")?;
+    for task in tasks {
+        let file = task.context("a thread of the process")?.path().join("schedstat");
+        let text = fs::read_to_string(&file).context(file.display())?;
+        let used = text.split_whitespace().next().and_then(|first| first.parse().ok());
+        sum += Duration::from_nanos(used.context(format_args!("no number in `{}`", file.display()))?);
+    }
+    Ok(sum)
+}
+
 /// The number in the line of `file` that begins with `key`.
 fn number(file: &PathBuf, key: &str) -> Result<u64> {
     let text = fs::read_to_string(file).context(file.display())?;
@@ -41,6 +58,25 @@ fn number(file: &PathBuf, key: &str) -> Result<u64> {
 mod tests {
     use super::*;
     use std::{process, thread, time::Duration};
+
+    #[test]
+    fn work_takes_processor_time_and_waiting_takes_next_to_none() {
+        let mut child = process::Command::new("sh")
+            .args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done; echo done; read -r _"])
+            .stdin(process::Stdio::piped())
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = [0; 5];
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut line).unwrap();
+        let worked = processor_time(child.id()).unwrap();
+        thread::sleep(Duration::from_millis(20));
+        let waited = processor_time(child.id()).unwrap() - worked;
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(worked > Duration::from_millis(1), "{worked:?}");
+        assert!(waited < worked, "{waited:?}");
+    }
 
     #[test]
     fn a_thread_that_sleeps_is_counted_and_memory_is_seen() {

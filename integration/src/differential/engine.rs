@@ -36,7 +36,7 @@ pub(super) enum Refusal {
     One { wasm: String, native: String },
 }
 
-/// What an engine makes of a set.
+/// What an engine makes of a set: a listener, the clusters behind it, and the bootstrap around them, its lists empty.
 type Built = Result<(Value, Vec<Value>, Value), compiler::Refusal>;
 
 /// What `issuer` signs is verified in front of either engine.
@@ -44,11 +44,7 @@ pub(super) fn compile(area: Area, set: &PolicySet, issuer: &Issuer) -> Result<Co
     let mut set = set.clone();
     set.resources.push(issuer.any_issuer("istio-system"));
     let set = &set;
-    let build = match area {
-        Area::Routing => gateway,
-        Area::Authorization => workload,
-    };
-    match (build(set, Engine::Wasm), build(set, Engine::Native)) {
+    match (build(area, set, Engine::Wasm), build(area, set, Engine::Native)) {
         (Ok((wasm, clusters, bootstrap)), Ok((native, ..))) => Ok(Compiled {
             listeners: [(Engine::Wasm, wasm), (Engine::Native, native)],
             clusters,
@@ -72,6 +68,14 @@ pub(super) fn compile(area: Area, set: &PolicySet, issuer: &Issuer) -> Result<Co
             }
             Err(Refusal::One { wasm: text(&wasm), native: text(&native) })
         }
+    }
+}
+
+/// Compiles a set for one engine.
+pub(crate) fn build(area: Area, set: &PolicySet, engine: Engine) -> Built {
+    match area {
+        Area::Routing => gateway(set, engine),
+        Area::Authorization => workload(set, engine),
     }
 }
 

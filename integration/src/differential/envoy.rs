@@ -21,7 +21,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The server name of the certificate.
-pub(super) const SERVER: &str = "workload.test";
+pub(crate) const SERVER: &str = "workload.test";
 
 /// Threads that send.
 const SENDERS: usize = 3;

@@ -71,7 +71,7 @@ pub(super) fn encrypted(listener: &Value, name: &str, transport: &Value) -> Opti
     Some(listener)
 }
 
-pub(super) fn transport(authority: &Authority) -> Result<Value> {
+pub(crate) fn transport(authority: &Authority) -> Result<Value> {
     let identity = authority.server(&[SERVER])?;
     Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",

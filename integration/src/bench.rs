@@ -1,0 +1,191 @@
+//! `make bench`: what the filters add to a request, in real Envoys, beside Envoy's own features.
+//!
+//! [`rounds`] says how it is measured, [`candidate`] what; [`bootstraps`] makes the same resources into the configuration of
+//! each candidate, [`ends`] sends and answers the requests, [`summary`], [`tables`] and [`plot`] say what came of it.
+
+pub mod arguments;
+pub mod bootstraps;
+pub mod candidate;
+pub mod cores;
+pub mod ends;
+mod loading;
+mod lua;
+pub mod numbers;
+pub mod plot;
+pub mod rounds;
+pub mod running;
+pub mod summary;
+pub mod tables;
+pub mod targets;
+
+use std::{
+    env, fs,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use mesh_policy_testkit::scale::Hit;
+
+use self::{
+    arguments::{Arguments, HELP, Plan},
+    candidate::Candidate,
+    cores::Cores,
+    numbers::Spread,
+    rounds::Group,
+    running::Running,
+    summary::Conditions,
+};
+use crate::{Context, Result, certs::Authority, envoy, modules::repository, process};
+
+/// Beyond this, others are at work on the machine.
+const QUIET_LOAD: f64 = 0.7;
+
+/// The middle half of the bare Envoy's rounds should not be wider than this share of their median.
+const QUIET_WIDTH: f64 = 0.15;
+
+/// Between these lines of docs/performance.md stand the tables.
+const BEGIN: &str = "<!-- made by `make bench UPDATE=1` from here -->";
+const END: &str = "<!-- to here -->";
+
+/// Measures as the command line says.
+pub fn main() -> ExitCode {
+    match Arguments::read(env::args().skip(1)) {
+        Ok(Arguments::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Arguments::Run(plan)) => match run(&plan) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Err(text) => {
+            eprintln!("error: {text}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Measures and writes down what came of it.
+///
+/// # Errors
+/// Something does not start or answers wrongly, or the results cannot be written.
+pub fn run(plan: &Plan) -> Result<()> {
+    let output = plan.output.clone().unwrap_or_else(|| repository().join("target/bench"));
+    fs::create_dir_all(&output).context(format_args!("creating `{}`", output.display()))?;
+    let sizes = summary::module_sizes()?;
+    let mut conditions = conditions()?;
+    let groups = measure(plan, &mut conditions)?;
+    let targets = targets::of(&groups, &sizes);
+    let summary = summary::to_json(&groups, &sizes, &targets, &conditions, plan.length);
+    let tables = tables::markdown(&groups, &targets, &conditions, plan.length);
+    let picture = plot::svg(&plot::series(&groups));
+    write(&output.join("summary.json"), &format!("{summary:#}\n"))?;
+    write(&output.join("tables.md"), &tables)?;
+    write(&output.join("bench.svg"), &picture)?;
+    print!("{tables}");
+    eprintln!("written: summary.json, tables.md and bench.svg in {}", output.display());
+    if plan.update {
+        update(&tables, &picture)?;
+    }
+    Ok(())
+}
+
+fn conditions() -> Result<Conditions> {
+    let mut envoy = std::process::Command::new(envoy::find()?);
+    let (_, version) = process::run("envoy --version", envoy.arg("--version"), crate::wait::PATIENCE)?;
+    // `/path/to/envoy  version: COMMIT/1.40.0/Clean/RELEASE/BoringSSL`
+    let version = version.split("version: ").nth(1).and_then(|words| words.split('/').nth(1));
+    let version = version.unwrap_or("unknown").to_owned();
+    let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let processor = processor.unwrap_or("unknown processor").to_owned();
+    let load = cores::load_average();
+    let mut warnings = Vec::new();
+    if let Some(load) = load.filter(|load| *load > QUIET_LOAD) {
+        warnings.push(format!("the machine was busy before the first round (load average {load})"));
+    }
+    for warning in &warnings {
+        eprintln!("warning: {warning}: figures will be doubtful");
+    }
+    Ok(Conditions { envoy: version, cores: String::new(), processor, load, warnings })
+}
+
+fn measure(plan: &Plan, conditions: &mut Conditions) -> Result<Vec<Group>> {
+    let cores = Cores::split()?;
+    conditions.cores = cores.describe();
+    let authority = Authority::new("bench")?;
+    let total = plan.scenarios.len() * plan.rules.len();
+    let mut groups: Vec<Group> = Vec::new();
+    let begun = Instant::now();
+    for scenario in &plan.scenarios {
+        for rules in &plan.rules {
+            let what = format!("[{}/{total}] {}, {rules} rules", groups.len() + 1, scenario.name());
+            eprintln!("{what}: starting the Envoys{}", left(begun.elapsed(), groups.len(), total));
+            let mut running = Running::start(*scenario, *rules, cores, &authority).context(&what)?;
+            let group = Group::measure(*scenario, *rules, &mut running, plan.length, |round| {
+                eprintln!("{what}: round {round} of {}", plan.length.rounds);
+            });
+            let group = group.context(&what)?;
+            if let Some(warning) = restless(&group) {
+                eprintln!("warning: {warning}");
+                conditions.warnings.push(warning);
+            }
+            eprintln!("{what}: {}", short(&group));
+            groups.push(group);
+        }
+    }
+    eprintln!("measured in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(groups)
+}
+
+/// How long the rest will take if it goes on like this.
+fn left(elapsed: Duration, done: usize, total: usize) -> String {
+    if done == 0 {
+        return String::new();
+    }
+    let rest = elapsed.mul_f64((total - done) as f64 / done as f64);
+    format!(", about {:.0} s left", rest.as_secs_f64())
+}
+
+/// One line on a group.
+fn short(group: &Group) -> String {
+    let added = group.candidates(Hit::Middle).filter(|candidate| *candidate != Candidate::Bare).filter_map(
+        |candidate| {
+            let median = Spread::of(group.added(candidate, Hit::Middle))?.median;
+            Some(format!("{} {}", candidate.key(), numbers::short(median)))
+        },
+    );
+    format!("added µs: {}", added.collect::<Vec<_>>().join(", "))
+}
+
+fn restless(group: &Group) -> Option<String> {
+    let bare = Spread::of(group.cpu(Candidate::Bare, Hit::Middle))?;
+    (bare.width() > QUIET_WIDTH).then(|| {
+        let (name, rules, width) = (group.scenario.name(), group.rules, bare.width() * 100.0);
+        format!(
+            "{name}, {rules} rules: the bare Envoy's rounds spread by {width:.0} %, the machine is not quiet"
+        )
+    })
+}
+
+/// Puts the results where people read them.
+fn update(tables: &str, picture: &str) -> Result<()> {
+    let docs = repository().join("docs");
+    write(&docs.join("bench.svg"), picture)?;
+    let path = docs.join("performance.md");
+    let text = fs::read_to_string(&path).context(path.display())?;
+    let marked = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let (before, after) =
+        marked.context(format_args!("{}: no lines `{BEGIN}` and `{END}`", path.display()))?;
+    write(&path, &format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"))?;
+    eprintln!("updated: docs/performance.md and docs/bench.svg");
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).context(format_args!("writing `{}`", path.display()))
+}

@@ -1,0 +1,260 @@
+//! The same resources as the Envoy configuration of each candidate.
+//!
+//! All candidates of a scenario share one frame: the listener and the clusters that `compile --engine native` gives, so that
+//! they differ in what decides and in nothing else.
+
+use std::path::{Path, PathBuf};
+
+use mesh_policy_compiler::Refusal;
+use mesh_policy_testkit::{
+    generate::PolicySet,
+    scale::{self, Scenario},
+};
+use serde_json::{Value, json};
+
+use super::{candidate::Candidate, ends::Ends, lua};
+use crate::{
+    Context, Error, Result,
+    certs::Authority,
+    config,
+    differential::{Area, Engine, build, transport},
+    modules::{Module, repository},
+};
+
+const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+const UPSTREAM_FILTERS: &str = "/typed_extension_protocol_options/\
+                                envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The listener that requests are sent to.
+pub const LISTENER: &str = "bench";
+
+/// The listener of [`Candidate::Bare`] that answers by itself: what a request costs that is not let through.
+pub const ANSWERS: &str = "answers";
+
+/// The path whose answer is `status`, of [`ANSWERS`].
+pub fn answer_path(status: u16) -> String {
+    format!("/{status}")
+}
+
+/// A set of rules as either engine carries it out.
+#[derive(Debug)]
+pub struct RuleSet {
+    scenario: Scenario,
+    set: PolicySet,
+    native: Compiled,
+    wasm: Compiled,
+    /// The TLS of the listener, where clients come by mutual TLS.
+    transport: Option<Value>,
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    listener: Value,
+    clusters: Vec<Value>,
+    bootstrap: Value,
+}
+
+impl RuleSet {
+    /// Compiles a set of this many rules, whose clusters lead to `ends`.
+    ///
+    /// # Errors
+    /// An engine refuses it.
+    pub fn compile(scenario: Scenario, rules: usize, ends: &Ends, authority: &Authority) -> Result<Self> {
+        let set = scale::set(scenario, rules);
+        let area = match scenario {
+            Scenario::Authz | Scenario::AuthzMixed => Area::Authorization,
+            Scenario::Routes | Scenario::RoutesMixed | Scenario::Policy => Area::Routing,
+        };
+        let compiled = |engine| -> Result<Compiled> {
+            let refused = |refusal: Refusal| {
+                let first = refusal.findings.iter().find(|finding| finding.is_error());
+                Error::new(format!(
+                    "{engine:?} refuses the rules: {}",
+                    first.map_or_else(String::new, ToString::to_string)
+                ))
+            };
+            let (listener, mut clusters, bootstrap) = build(area, &set, engine).map_err(refused)?;
+            for (number, cluster) in clusters.iter_mut().enumerate() {
+                let name = cluster.get("name").cloned().unwrap_or_default();
+                let at = config::address(ends.upstream(number)?);
+                let endpoints = json!([{ "lb_endpoints": [{ "endpoint": { "address": at } }] }]);
+                let assignment = json!({ "cluster_name": name, "endpoints": endpoints });
+                let cluster = cluster.as_object_mut().context("a cluster is an object")?;
+                cluster.insert("load_assignment".to_owned(), assignment);
+            }
+            Ok(Compiled { listener, clusters, bootstrap })
+        };
+        let (native, wasm) = (compiled(Engine::Native)?, compiled(Engine::Wasm)?);
+        let transport = (scenario == Scenario::AuthzMixed).then(|| transport(authority)).transpose()?;
+        Ok(Self { scenario, set, native, wasm, transport })
+    }
+
+    /// The bootstrap of a candidate.
+    ///
+    /// # Errors
+    /// A module is not built, or what was compiled has another shape.
+    pub fn bootstrap(&self, candidate: Candidate) -> Result<Value> {
+        let mut listeners = Vec::new();
+        let (listener, clusters) = match candidate {
+            Candidate::Bare => {
+                listeners.push(self.answering()?);
+                (self.framed(&[])?, self.plain_clusters()?)
+            }
+            Candidate::Noop => (self.framed(&[measured_filter("noop")?])?, self.plain_clusters()?),
+            Candidate::Floor => (self.framed(&[measured_filter("floor")?])?, self.plain_clusters()?),
+            Candidate::Lua => {
+                let mut listener = self.framed(&[lua::filter(self.scenario, &self.set.resources)?])?;
+                if self.scenario == Scenario::Routes {
+                    let route = json!({ "cluster_header": lua::CLUSTER_HEADER });
+                    let routes = config::routes(&[json!({ "match": { "prefix": "/" }, "route": route })]);
+                    set(&mut listener, &format!("{MANAGER}/route_config"), routes)?;
+                }
+                (listener, self.plain_clusters()?)
+            }
+            Candidate::Native => (self.native.listener.clone(), self.plain_clusters()?),
+            Candidate::Companions => {
+                let mut filters = self.wasm_filters()?;
+                filters.retain(|filter| !is_wasm(filter) && !is_router(filter));
+                (self.framed(&filters)?, self.our_clusters()?)
+            }
+            Candidate::Wasm => (self.ours(&[self.own_module()])?, self.our_clusters()?),
+            Candidate::Fused => (self.ours(&[Module::Policy])?, self.our_clusters()?),
+            Candidate::Chain => {
+                let chain = [Module::Authz, Module::Headers, Module::Fault, Module::Router];
+                (self.ours(&chain)?, self.our_clusters()?)
+            }
+        };
+        listeners.push(listener);
+        for listener in &mut listeners {
+            self.finish(listener)?;
+        }
+        let engine = if candidate.is_ours() { &self.wasm } else { &self.native };
+        let mut bootstrap = engine.bootstrap.clone();
+        let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
+        config::merge(&mut bootstrap, &resources);
+        Ok(bootstrap)
+    }
+
+    /// The module that is enough for the scenario.
+    pub const fn own_module(&self) -> Module {
+        match self.scenario {
+            Scenario::Authz | Scenario::AuthzMixed => Module::Authz,
+            Scenario::Routes | Scenario::RoutesMixed => Module::Router,
+            Scenario::Policy => Module::Policy,
+        }
+    }
+
+    /// The native listener with these filters instead of its own, and one route to the first cluster.
+    fn framed(&self, filters: &[Value]) -> Result<Value> {
+        let mut listener = self.native.listener.clone();
+        let own = listener.pointer(&format!("{MANAGER}/http_filters")).and_then(Value::as_array);
+        let router = own.and_then(|own| own.last()).filter(|last| is_router(last));
+        let mut filters = filters.to_vec();
+        filters.push(router.context("the last filter is Envoy's router")?.clone());
+        set(&mut listener, &format!("{MANAGER}/http_filters"), Value::Array(filters))?;
+        let cluster = self.native.clusters.first().and_then(|cluster| cluster.get("name")?.as_str());
+        let routes = config::route_to(cluster.context("there is a cluster")?);
+        set(&mut listener, &format!("{MANAGER}/route_config"), routes)?;
+        Ok(listener)
+    }
+
+    /// What Envoy answers by its router alone.
+    fn answering(&self) -> Result<Value> {
+        let mut listener = self.framed(&[])?;
+        let answers = [
+            config::direct_response(&answer_path(403), 403, "RBAC: access denied"),
+            json!({ "match": { "prefix": answer_path(404) }, "direct_response": { "status": 404 } }),
+        ];
+        set(&mut listener, &format!("{MANAGER}/route_config"), config::routes(&answers))?;
+        set(&mut listener, "/name", json!(ANSWERS))?;
+        Ok(listener)
+    }
+
+    /// The wasm listener with these modules in the place of the fused one.
+    fn ours(&self, modules: &[Module]) -> Result<Value> {
+        let mut filters = Vec::new();
+        for filter in self.wasm_filters()? {
+            if !is_wasm(&filter) {
+                filters.push(filter);
+                continue;
+            }
+            for module in modules {
+                let mut filter = filter.clone();
+                let code = "/typed_config/config/vm_config/code/local/filename";
+                set(&mut filter, code, json!(module.path()?))?;
+                for field in ["/name", "/typed_config/config/name", "/typed_config/config/root_id"] {
+                    set(&mut filter, field, json!(module.file_name()))?;
+                }
+                set(&mut filter, "/typed_config/config/vm_config/vm_id", json!(module.file_name()))?;
+                filters.push(filter);
+            }
+        }
+        let mut listener = self.wasm.listener.clone();
+        set(&mut listener, &format!("{MANAGER}/http_filters"), Value::Array(filters))?;
+        Ok(listener)
+    }
+
+    fn wasm_filters(&self) -> Result<Vec<Value>> {
+        let filters = self.wasm.listener.pointer(&format!("{MANAGER}/http_filters"));
+        Ok(filters.and_then(Value::as_array).context("the listener has filters")?.clone())
+    }
+
+    /// Those with the filter that removes our headers, where there are any: authorization sets none.
+    fn our_clusters(&self) -> Result<Vec<Value>> {
+        match self.scenario {
+            Scenario::Authz | Scenario::AuthzMixed => self.plain_clusters(),
+            Scenario::Routes | Scenario::RoutesMixed | Scenario::Policy => Ok(self.wasm.clusters.clone()),
+        }
+    }
+
+    /// The clusters without it.
+    fn plain_clusters(&self) -> Result<Vec<Value>> {
+        let mut clusters = self.native.clusters.clone();
+        for cluster in &mut clusters {
+            let options = cluster.pointer_mut(UPSTREAM_FILTERS).and_then(Value::as_object_mut);
+            options.context("a cluster has upstream filters")?.remove("http_filters");
+        }
+        Ok(clusters)
+    }
+
+    fn finish(&self, listener: &mut Value) -> Result<()> {
+        if listener.get("name").and_then(Value::as_str) != Some(ANSWERS) {
+            set(listener, "/name", json!(LISTENER))?;
+        }
+        if let Some(transport) = &self.transport {
+            let chain = listener.pointer_mut("/filter_chains/0").and_then(Value::as_object_mut);
+            chain.context("a listener has a chain")?.insert("transport_socket".to_owned(), transport.clone());
+        }
+        Ok(())
+    }
+}
+
+/// Where `make bench` puts the modules that are only measured.
+pub fn measured_module(name: &str) -> PathBuf {
+    let folder = std::env::var_os("MESH_POLICY_BENCH_MODULES");
+    let folder = folder.map_or_else(|| repository().join("target/bench/modules"), PathBuf::from);
+    folder.join(format!("bench_{name}.wasm"))
+}
+
+fn measured_filter(name: &str) -> Result<Value> {
+    let module = measured_module(name);
+    if !Path::new(&module).is_file() {
+        return Err(Error::new(format!("no module at `{}`: run `make bench`", module.display())));
+    }
+    Ok(config::wasm_filter(&format!("bench_{name}"), &module, ""))
+}
+
+fn is_wasm(filter: &Value) -> bool {
+    filter.pointer("/typed_config/config/vm_config").is_some()
+}
+
+fn is_router(filter: &Value) -> bool {
+    filter.get("name").and_then(Value::as_str) == Some("envoy.filters.http.router")
+}
+
+fn set(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
+    let (parent, field) = pointer.rsplit_once('/').context("a pointer has a field")?;
+    let parent = value.pointer_mut(parent).and_then(Value::as_object_mut);
+    parent.context(format_args!("no object at `{pointer}`"))?.insert(field.to_owned(), new);
+    Ok(())
+}
