@@ -177,15 +177,33 @@ fn update(tables: &str, picture: &str) -> Result<()> {
     let docs = repository().join("docs");
     write(&docs.join("bench.svg"), picture)?;
     let path = docs.join("performance.md");
-    let text = fs::read_to_string(&path).context(path.display())?;
-    let marked = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    let (before, after) =
-        marked.context(format_args!("{}: no lines `{BEGIN}` and `{END}`", path.display()))?;
-    write(&path, &format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"))?;
+    let text = fs::read_to_string(&path).unwrap_or_else(|_| "# Speed\n".to_owned());
+    write(&path, &with_section(&text, tables))?;
     eprintln!("updated: docs/performance.md and docs/bench.svg");
     Ok(())
 }
 
+/// The text with these tables in the place of older ones, else behind everything.
+fn with_section(text: &str, tables: &str) -> String {
+    let marked = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    match marked {
+        Some((before, after)) => format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"),
+        None => format!("{text}\n## What `make bench` measured\n\n{BEGIN}\n\n{tables}\n{END}\n"),
+    }
+}
+
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).context(format_args!("writing `{}`", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_tables_take_the_place_of_the_old_ones() {
+        let first = with_section("# Speed\n", "one\n");
+        assert!(first.starts_with("# Speed\n\n## What") && first.contains("\n\none\n\n<!-- to"), "{first}");
+        assert_eq!(with_section(&first, "two\n"), first.replace("one", "two"));
+    }
 }

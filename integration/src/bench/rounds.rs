@@ -52,9 +52,9 @@ impl Group {
         let mut measured: BTreeMap<_, Vec<Measured>> = BTreeMap::new();
         for round in 0..length.rounds {
             for hit in Hit::ALL {
-                for turn in 0..running.len() {
+                for turn in 0..running.count() {
                     // Whoever is first in one round is last in the next.
-                    let index = (turn + round) % running.len();
+                    let index = (turn + round) % running.count();
                     let candidate = running.candidate(index)?;
                     if candidate.answers(hit) {
                         let one = running.measure(index, hit, length.turn)?;
