@@ -1,11 +1,10 @@
-//! Istio's regular expressions, which are RE2's, run by the `regex` crate.
+//! Istio's regular expressions, which are RE2's, run by the automata of the `regex` crate.
 //!
 //! The two dialects share most of their syntax and differ where it hurts: in RE2 `\d`, `\w`, `\s` and `\b` know ASCII only,
 //! brackets do not nest, `{` is a character unless a repetition follows, and repetitions do not stack. A pattern is read by
 //! RE2's rules and written anew; values and patterns are bytes, as they are to Envoy; what has no counterpart is refused and never guessed.
 
 use literals::Literals;
-use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 use std::fmt;
@@ -13,19 +12,19 @@ use std::hash::{Hash, Hasher};
 
 mod class;
 mod literals;
+mod program;
 mod translate;
+
+pub(super) use program::Program;
 
 /// Istio's bound on the length of an expression.
 const MAX_LENGTH: usize = 1024;
-
-/// Envoy refuses programs above 32768 instructions in a mesh; this is about as much.
-const SIZE_LIMIT: usize = 1 << 20;
 
 /// An expression that must match a value from its first byte to its last.
 #[derive(Debug, Clone)]
 pub(super) struct FullMatch {
     source: Box<str>,
-    regex: Regex,
+    program: Program,
     /// What every match begins with, and what it ends with.
     needs: [Literals; 2],
 }
@@ -36,14 +35,15 @@ impl FullMatch {
     /// # Errors
     /// One line that says what is wrong.
     pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        let (translated, hir) = checked(pattern)?;
-        let regex = build(pattern, &format!("^(?:{translated})$"))?;
-        Ok(Self { source: pattern.into(), regex, needs: [literals::beginnings(&hir), literals::ends(&hir)] })
+        let hir = checked(pattern)?;
+        let needs = [literals::beginnings(&hir), literals::ends(&hir)];
+        let program = Program::full_match(hir).map_err(|reason| invalid(pattern, &reason))?;
+        Ok(Self { source: pattern.into(), program, needs })
     }
 
     /// Whether all of `value` matches.
     pub(super) fn matches(&self, value: &[u8]) -> bool {
-        self.regex.is_match(value)
+        self.program.is_match(value)
     }
 
     /// Literals of which every match has one at least: two lists, each empty where that cannot be said.
@@ -82,13 +82,12 @@ impl fmt::Display for FullMatch {
 ///
 /// # Errors
 /// One line that says what is wrong.
-pub(super) fn search(pattern: &str) -> Result<Regex, String> {
-    let (translated, _) = checked(pattern)?;
-    build(pattern, &translated)
+pub(super) fn search(pattern: &str) -> Result<Program, String> {
+    Program::search(&checked(pattern)?).map_err(|reason| invalid(pattern, &reason))
 }
 
-/// The pattern in the `regex` crate's dialect, known to stand on its own: `a)|(?:b` must not pass only because it gets wrapped.
-fn checked(pattern: &str) -> Result<(String, Hir), String> {
+/// The pattern, read: it stands on its own, `a)|(?:b` must not pass only because it gets wrapped.
+fn checked(pattern: &str) -> Result<Hir, String> {
     if pattern.is_empty() {
         return Err("expected a regular expression, found an empty one".to_owned());
     }
@@ -100,22 +99,13 @@ fn checked(pattern: &str) -> Result<(String, Hir), String> {
     }
     let translated = translate::translate(&latin1(pattern)).map_err(|reason| invalid(pattern, &reason))?;
     let mut parser = ParserBuilder::new().unicode(false).utf8(false).build();
-    let hir = parser.parse(&translated).map_err(|error| invalid(pattern, &error.to_string()))?;
-    Ok((translated, hir))
+    parser.parse(&translated).map_err(|error| invalid(pattern, &error.to_string()))
 }
 
 /// The pattern with each of its bytes as one character: Envoy's RE2 knows no characters of several bytes, neither in a
 /// pattern nor in a value.
 fn latin1(pattern: &str) -> String {
     pattern.bytes().map(char::from).collect()
-}
-
-fn build(pattern: &str, translated: &str) -> Result<Regex, String> {
-    let built = RegexBuilder::new(translated).unicode(false).size_limit(SIZE_LIMIT).build();
-    built.map_err(|error| match error {
-        regex::Error::CompiledTooBig(_) => invalid(pattern, "it is too large when compiled"),
-        error => invalid(pattern, &error.to_string()),
-    })
 }
 
 /// The text of a syntax error shows the pattern over several lines; its last line says what is wrong.

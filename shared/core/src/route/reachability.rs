@@ -10,10 +10,6 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Warns of every match that earlier ones of the same VirtualService leave nothing to.
 pub(super) fn check(rules: &[CompiledRule], at: &Place<'_>, problems: &mut Problems) {
-    #[expect(
-        clippy::mutable_key_type,
-        reason = "an expression is compared and hashed by its text, which never changes"
-    )]
     let mut seen: HashMap<(&[Condition], &ProxyConditions), Spot> = HashMap::new();
     let mut prefixes = Prefixes::default();
     // The matches of a delegate stand in another document, and were checked there.

@@ -5,7 +5,6 @@ use super::re2;
 use super::string_matcher::MatchedPart;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::{HttpRewrite, RegexRewrite};
-use regex::bytes::Regex;
 
 /// How the path changes.
 #[derive(Debug, Clone)]
@@ -13,7 +12,7 @@ pub(super) enum PathRewrite {
     /// The matched part becomes this.
     Matched(String),
     /// Everything that the expression finds becomes this.
-    Found(Regex, Vec<Part>),
+    Found(re2::Program, Vec<Part>),
 }
 
 /// A part of a substitution.
@@ -70,25 +69,22 @@ impl PathRewrite {
                 [replacement.as_bytes(), kept, query].concat()
             }
             Self::Found(regex, parts) => {
-                let replaced = regex.replace_all(path, |found: &regex::bytes::Captures<'_>| {
-                    let mut text = Vec::new();
+                let replaced = regex.replace_all(path, |found, text| {
                     for part in parts {
                         match part {
                             Part::Text(part) => text.extend_from_slice(part.as_bytes()),
                             Part::Group(index) => {
-                                text.extend_from_slice(
-                                    found.get(*index).map_or(b"", |group| group.as_bytes()),
-                                );
+                                let group = found.get_group(*index).and_then(|span| path.get(span.range()));
+                                text.extend_from_slice(group.unwrap_or_default());
                             }
                         }
                     }
-                    text
                 });
                 // An empty path is none: Envoy keeps the old one.
                 if replaced.is_empty() {
                     return path_and_query.to_vec();
                 }
-                [&replaced, query].concat()
+                [replaced.as_slice(), query].concat()
             }
         }
     }
@@ -116,7 +112,7 @@ fn compile_regex(written: &RegexRewrite, at: &Place<'_>, problems: &mut Problems
             return None;
         }
     };
-    match substitution(&rewrite?, regex.captures_len()) {
+    match substitution(&rewrite?, regex.groups()) {
         Ok(parts) => Some(PathRewrite::Found(regex, parts)),
         Err(message) => {
             problems.error(at.field("rewrite").path(), ProblemKind::InvalidValue, message);
