@@ -71,7 +71,7 @@ pub(crate) fn applied<'s>(
     let mut rules: Vec<(&Resource, &DestinationRule)> = resources
         .iter()
         .filter_map(|resource| match &resource.spec {
-            Spec::DestinationRule(rule) => Some((resource, rule)),
+            Spec::DestinationRule(rule) => Some((resource, &**rule)),
             _ => None,
         })
         .collect();

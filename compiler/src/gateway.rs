@@ -123,7 +123,7 @@ pub(crate) fn servers<'s>(
     let mut gateways: Vec<(&Resource, &Gateway)> = resources
         .iter()
         .filter_map(|resource| match &resource.spec {
-            Spec::Gateway(gateway) => Some((resource, gateway)),
+            Spec::Gateway(gateway) => Some((resource, &**gateway)),
             _ => None,
         })
         .collect();

@@ -79,7 +79,7 @@ impl<'s> Names<'s> {
             match &resource.spec {
                 Spec::DestinationRule(rule) => {
                     let host = rule.host.as_deref().unwrap_or_default();
-                    rules.push((host_name::resolve(host, resource.namespace()), rule));
+                    rules.push((host_name::resolve(host, resource.namespace()), &**rule));
                 }
                 Spec::Gateway(_) => gateways.push(format!("{}/{}", resource.namespace(), resource.name())),
                 _ => {}

@@ -77,7 +77,7 @@ pub(crate) fn services(resources: &[Resource]) -> Vec<Service<'_>> {
     let mut entries: Vec<(&Resource, &ServiceEntry)> = resources
         .iter()
         .filter_map(|resource| match &resource.spec {
-            Spec::ServiceEntry(spec) => Some((resource, spec)),
+            Spec::ServiceEntry(spec) => Some((resource, &**spec)),
             _ => None,
         })
         .collect();

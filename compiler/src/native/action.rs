@@ -11,10 +11,10 @@ pub(super) fn forward(rule: &HttpRoute, site: &Site<'_>) -> Value {
     let mut action = Map::new();
     // What the rule says of the authority counts before what a destination says.
     let mut host = rule.rewrite.as_ref().and_then(|rewrite| rewrite.authority.as_deref());
-    host = host.filter(|host| !host.is_empty()).or_else(|| authority(rule.headers.as_ref()));
+    host = host.filter(|host| !host.is_empty()).or_else(|| authority(rule.headers.as_deref()));
     match rule.route.as_slice() {
         [only] => {
-            host = host.or_else(|| authority(only.headers.as_ref()));
+            host = host.or_else(|| authority(only.headers.as_deref()));
             put(&mut action, "cluster", json!(cluster_name(only.destination.as_ref(), site)));
         }
         several => {
@@ -45,7 +45,7 @@ pub(super) fn forward(rule: &HttpRoute, site: &Site<'_>) -> Value {
             put(&mut action, "timeout", json!("0s"));
         }
     }
-    put(&mut action, "retry_policy", retry::retry_policy(rule.retries.as_ref()));
+    put(&mut action, "retry_policy", retry::retry_policy(rule.retries.as_deref()));
     let mirrors = mirrors(rule, site);
     if !mirrors.is_empty() {
         put(&mut action, "request_mirror_policies", Value::Array(mirrors));
@@ -68,7 +68,7 @@ fn weighted(destination: &HttpRouteDestination, site: &Site<'_>) -> Option<Value
     let mut cluster = Map::new();
     put(&mut cluster, "name", json!(cluster_name(destination.destination.as_ref(), site)));
     put(&mut cluster, "weight", json!(weight));
-    let headers = destination.headers.as_ref();
+    let headers = destination.headers.as_deref();
     put(&mut cluster, "host_rewrite_literal", json!(authority(headers)));
     put_operations(&mut cluster, &[headers]);
     Some(Value::Object(cluster))

@@ -88,7 +88,7 @@ fn route(rule: &Rule, found: Option<&HttpMatchRequest>, site: &Site<'_>, problem
     put(&mut config, "match", matched.config);
     let statistics = found.and_then(|found| found.stat_prefix.as_deref()).filter(|text| !text.is_empty());
     put(&mut config, "stat_prefix", json!(statistics));
-    let mut blocks = vec![http.headers.as_ref()];
+    let mut blocks = vec![http.headers.as_deref()];
     if let Some(to) = &http.redirect {
         put(&mut config, "redirect", redirect::redirect(to, site.port));
     } else if let Some(response) = &http.direct_response {
@@ -97,7 +97,7 @@ fn route(rule: &Rule, found: Option<&HttpMatchRequest>, site: &Site<'_>, problem
         put(&mut config, "route", action::forward(http, site));
         // The operations of a single destination join those of the rule; several keep their own.
         if let [only] = http.route.as_slice() {
-            blocks.push(only.headers.as_ref());
+            blocks.push(only.headers.as_deref());
         }
     }
     put_operations(&mut config, &blocks);

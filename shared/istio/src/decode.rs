@@ -6,9 +6,12 @@
 use crate::node::{Node, Value};
 use crate::path::Path;
 use crate::problem::{Problem, ProblemKind, Problems};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use trail::Trail;
 
 mod scalar;
+mod trail;
 pub use scalar::{Bytes, Opaque, Timespan};
 
 /// A type that can be read from a document.
@@ -20,7 +23,7 @@ pub trait Decode: Sized {
 /// Where the reading is, and what was wrong so far.
 #[derive(Debug, Default)]
 pub struct Context {
-    path: Path,
+    trail: Trail,
     problems: Problems,
     /// The objects that enclose the current value: their depth in the path and the fields they know.
     enclosing: Vec<(usize, &'static [&'static str])>,
@@ -36,7 +39,7 @@ impl Context {
     /// A reading that starts at `path`.
     #[must_use]
     pub fn at(path: Path) -> Self {
-        Self { path, ..Self::default() }
+        Self { trail: Trail::from(&path), ..Self::default() }
     }
 
     /// What was wrong.
@@ -47,13 +50,13 @@ impl Context {
 
     /// Where the reading is.
     #[must_use]
-    pub const fn path(&self) -> &Path {
-        &self.path
+    pub fn path(&self) -> Path {
+        self.trail.path()
     }
 
     /// Reports an error at the current place.
     pub fn error(&mut self, kind: ProblemKind, message: impl Into<String>) -> &mut Problem {
-        self.problems.error(self.path.clone(), kind, message)
+        self.problems.error(self.trail.path(), kind, message)
     }
 
     /// Reports a value of the wrong type at the current place.
@@ -68,17 +71,17 @@ impl Context {
 
     /// Runs `read` one field further in.
     pub fn in_field<T>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push_field(name);
+        self.trail.push_field(name);
         let result = read(self);
-        self.path.pop();
+        self.trail.pop();
         result
     }
 
     /// Runs `read` one list entry further in.
     pub fn in_index<T>(&mut self, index: usize, read: impl FnOnce(&mut Self) -> T) -> T {
-        self.path.push_index(index);
+        self.trail.push_index(index);
         let result = read(self);
-        self.path.pop();
+        self.trail.pop();
         result
     }
 
@@ -91,8 +94,11 @@ impl Context {
         };
         let mut fields = Fields { slots: vec![None; known.len()] };
         for member in members {
-            let key = if member.key.contains('_') { camel_case(&member.key) } else { member.key.clone() };
-            let slot = known.iter().position(|name| *name == key);
+            let key = match member.key.contains('_') {
+                true => Cow::Owned(camel_case(&member.key)),
+                false => Cow::Borrowed(&*member.key),
+            };
+            let slot = known.iter().position(|name| **name == *key);
             match slot.and_then(|index| fields.slots.get_mut(index)) {
                 Some(slot @ None) => *slot = Some(&member.value),
                 Some(Some(_)) => self.in_field(&key, |cx| {
@@ -101,7 +107,7 @@ impl Context {
                 None => self.unknown_field(&member.key, known),
             }
         }
-        self.enclosing.push((self.path.depth(), known));
+        self.enclosing.push((self.trail.depth(), known));
         Some(fields)
     }
 
@@ -114,7 +120,7 @@ impl Context {
         let home =
             self.enclosing.iter().rev().find(|(_, fields)| fields.contains(&key)).map(|(depth, _)| *depth);
         let near = known.iter().find(|name| is_near(name, key)).map(|name| (*name).to_owned());
-        let home = home.map(|depth| self.path.ancestor(depth).field(key));
+        let home = home.map(|depth| self.trail.path().ancestor(depth).field(key));
         self.in_field(key, |cx| match (home, near) {
             (Some(home), _) => {
                 cx.error(ProblemKind::MisplacedField, format!("unknown field; it belongs in {home}"));
@@ -176,13 +182,11 @@ impl<T: Decode> Decode for Vec<T> {
         };
         // Entries that fail are reported; they must not shift the index of those behind them in later problems, and they
         // do not, because a document with errors is never compiled.
-        Some(
-            entries
-                .iter()
-                .enumerate()
-                .filter_map(|(i, entry)| cx.in_index(i, |cx| T::decode(entry, cx)))
-                .collect(),
-        )
+        let mut read = Self::with_capacity(entries.len());
+        read.extend(
+            entries.iter().enumerate().filter_map(|(i, entry)| cx.in_index(i, |cx| T::decode(entry, cx))),
+        );
+        Some(read)
     }
 }
 

@@ -25,6 +25,11 @@ impl Path {
         Self(Vec::new())
     }
 
+    /// The way by these steps, outermost first.
+    pub(crate) const fn of(segments: Vec<Segment>) -> Self {
+        Self(segments)
+    }
+
     /// The steps, outermost first.
     #[must_use]
     pub fn segments(&self) -> &[Segment] {

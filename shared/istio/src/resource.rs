@@ -53,10 +53,6 @@ wire! {
 }
 
 /// Which kind, and what it says.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there are few of them, and each is read once and compiled away"
-)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Spec {
     /// Routing.
@@ -64,13 +60,13 @@ pub enum Spec {
     /// Authorization.
     AuthorizationPolicy(AuthorizationPolicy),
     /// Listeners at the edge.
-    Gateway(Gateway),
+    Gateway(Box<Gateway>),
     /// Subsets and traffic policy.
-    DestinationRule(DestinationRule),
+    DestinationRule(Box<DestinationRule>),
     /// Services.
-    ServiceEntry(ServiceEntry),
+    ServiceEntry(Box<ServiceEntry>),
     /// Instances.
-    WorkloadEntry(WorkloadEntry),
+    WorkloadEntry(Box<WorkloadEntry>),
     /// Mutual TLS of workloads.
     PeerAuthentication(PeerAuthentication),
     /// Tokens.
@@ -230,7 +226,7 @@ const DRY_RUN: &str = "istio.io/dry-run";
 
 fn read_resource(node: &Node, cx: &mut Context) -> Option<Resource> {
     const KNOWN: &[&str] = &["apiVersion", "kind", "metadata", "spec", "status"];
-    let path = cx.path().clone();
+    let path = cx.path();
     let fields = cx.open(node, KNOWN)?;
     let api_version: Option<String> = DecodeField::decode_field(fields.get(0), "apiVersion", cx);
     let kind: Option<String> = DecodeField::decode_field(fields.get(1), "kind", cx);

@@ -33,19 +33,19 @@ wire! {
         /// Where to forward to.
         "route" => route: Vec<HttpRouteDestination>,
         /// Answer with a redirect instead.
-        "redirect" => redirect: Option<HttpRedirect>,
+        "redirect" => redirect: Option<Box<HttpRedirect>>,
         /// Answer with a fixed response instead.
-        "directResponse" => direct_response: Option<HttpDirectResponse>,
+        "directResponse" => direct_response: Option<Box<HttpDirectResponse>>,
         /// Hand over to another VirtualService.
         "delegate" => delegate: Option<Delegate>,
         /// Change path and authority before forwarding.
-        "rewrite" => rewrite: Option<HttpRewrite>,
+        "rewrite" => rewrite: Option<Box<HttpRewrite>>,
         /// Bound on the whole request, retries included.
         "timeout" => timeout: Option<Timespan>,
         /// When to try again.
-        "retries" => retries: Option<HttpRetry>,
+        "retries" => retries: Option<Box<HttpRetry>>,
         /// Delays and aborts.
-        "fault" => fault: Option<HttpFaultInjection>,
+        "fault" => fault: Option<Box<HttpFaultInjection>>,
         /// Where a copy goes.
         "mirror" => mirror: Option<Destination>,
         /// Where copies go.
@@ -55,9 +55,9 @@ wire! {
         /// Share of requests mirrored.
         "mirrorPercentage" => mirror_percentage: Option<Percent>,
         /// Cross-origin rules.
-        "corsPolicy" => cors_policy: Option<CorsPolicy>,
+        "corsPolicy" => cors_policy: Option<Box<CorsPolicy>>,
         /// Header operations for all destinations.
-        "headers" => headers: Option<Headers>,
+        "headers" => headers: Option<Box<Headers>>,
     }
 }
 
@@ -158,7 +158,7 @@ wire! {
         /// Its share of the sum of all weights.
         "weight" => weight: Option<i32>,
         /// Header operations for this destination only.
-        "headers" => headers: Option<Headers>,
+        "headers" => headers: Option<Box<Headers>>,
     }
 }
 
