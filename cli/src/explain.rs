@@ -125,6 +125,40 @@ fn split_url(args: &Explain) -> Result<(crate::args::Input, String), Failure> {
     Ok((crate::args::Input { files, mesh_config: args.input.mesh_config.clone() }, url))
 }
 
+/// Of the servers of one port the one that a client gets by the server name in its TLS handshake.
+fn by_server_name<'l>(
+    servers: &[&'l EnforcedListener],
+    request: &Request,
+) -> Result<&'l EnforcedListener, Failure> {
+    let hosts = |server: &EnforcedListener| -> Vec<String> {
+        server.hosts().into_iter().map(|host| host.to_ascii_lowercase()).collect()
+    };
+    let name = request.server_name.as_deref().unwrap_or_default();
+    // The exact name before a wildcard, a longer wildcard before a shorter one.
+    let fit = |server: &EnforcedListener| {
+        let matches = hosts(server).into_iter().filter_map(|host| match host.strip_prefix('*') {
+            None => (host == name).then_some(usize::MAX),
+            Some(tail) => name.ends_with(tail).then_some(tail.len()),
+        });
+        matches.max()
+    };
+    let best =
+        servers.iter().copied().filter_map(|server| Some((fit(server)?, server))).max_by_key(|(fit, _)| *fit);
+    best.map(|(_, server)| server).ok_or_else(|| {
+        let served: Vec<String> = servers.iter().flat_map(|server| hosts(server)).collect();
+        let what = match &request.server_name {
+            Some(name) => format!(
+                "no server of port {} takes the server name `{name}`: Envoy closes the connection",
+                request.port
+            ),
+            None => {
+                format!("several servers of port {} take TLS, and the URL is for plain HTTP", request.port)
+            }
+        };
+        Failure::usage(what).help(format!("they serve {}", served.join(", ")))
+    })
+}
+
 /// The listener that the request arrives at.
 fn pick<'l>(
     listeners: &'l [EnforcedListener],
@@ -136,7 +170,12 @@ fn pick<'l>(
         (enforced, Listener { name: enforced.name.clone(), port: enforced.port, assumed })
     };
     let fits = |listener: &&EnforcedListener| listener.port == Some(request.port);
-    match (listeners.iter().find(fits), listeners) {
+    let fitting: Vec<&EnforcedListener> = listeners.iter().filter(fits).collect();
+    let fit = match fitting.as_slice() {
+        [] | [_] => fitting.first().copied(),
+        several => Some(by_server_name(several, request)?),
+    };
+    match (fit, listeners) {
         (Some(enforced), _) => Ok(chosen(enforced, false)),
         // One that serves every port.
         (None, [enforced]) if enforced.port.is_none() => Ok(chosen(enforced, false)),

@@ -61,6 +61,39 @@ pub(crate) fn modes(
     modes
 }
 
+/// Warns about policies that ask a workload without a certificate for mutual TLS beside plain text (PERMISSIVE): it takes plain
+/// text alone.
+pub(crate) fn warn_without_certificate(
+    resources: &[Resource],
+    namespace: &str,
+    labels: &BTreeMap<String, String>,
+    root: &str,
+    problems: &mut Problems,
+) {
+    for (resource, policy) in policies(resources) {
+        let level = resource.namespace();
+        let own = level == namespace && level != root;
+        let selected =
+            policy.selector.as_ref().is_none_or(|selector| selects(&selector.match_labels, labels));
+        let applies =
+            if has_selector(policy) { own && selected } else { level == namespace || level == root };
+        let is_permissive = |mtls: Option<&MutualTls>| mode(mtls) == Some(Mode::Permissive);
+        if applies
+            && (is_permissive(policy.mtls.as_ref())
+                || policy.port_level_mtls.values().any(|mtls| is_permissive(Some(mtls))))
+        {
+            problems
+                .warning(
+                    resource.spec_path(),
+                    ProblemKind::Suspicious,
+                    "PERMISSIVE takes mutual TLS beside plain text, but the sidecar has no certificate: plain text is all it takes, \
+                     and no caller proves who it is",
+                )
+                .help("`mesh-policy certs` issues certificates; `--certs` names the folder");
+        }
+    }
+}
+
 /// Whether callers of a namespace need not try mutual TLS: what single workloads and ports say they do not ask.
 pub(crate) fn is_off(resources: &[Resource], namespace: &str, root: &str) -> bool {
     shared(&policies(resources), namespace, root) == Mode::Disable

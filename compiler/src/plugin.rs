@@ -36,6 +36,17 @@ pub struct EnforcedListener {
 }
 
 impl EnforcedListener {
+    /// The hosts of the Gateways' servers that it carries out, namespaces stripped; none for a workload.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&str> {
+        let gateways = self.resources.iter().filter_map(|resource| match &resource.spec {
+            Spec::Gateway(gateway) => Some(gateway),
+            _ => None,
+        });
+        let hosts = gateways.flat_map(|gateway| gateway.servers.iter().flat_map(|server| &server.hosts));
+        hosts.map(|host| host.split_once('/').map_or(host.as_str(), |(_, host)| host)).collect()
+    }
+
     /// The CUSTOM policies that apply.
     #[must_use]
     pub fn custom(&self) -> Vec<&Resource> {

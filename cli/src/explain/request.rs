@@ -24,6 +24,8 @@ pub struct Request {
     pub principal: Option<String>,
     pub source_ip: IpAddr,
     pub port: u16,
+    /// What a client of `https` asks for in its TLS handshake: the URL's host.
+    pub server_name: Option<String>,
 }
 
 const EXAMPLE: &str = "write it as `http://customers.example.com/path?query`";
@@ -73,6 +75,7 @@ impl Request {
             principal,
             source_ip: args.source_ip,
             port: args.port.or(port).unwrap_or(default_port),
+            server_name: (scheme == "https").then(|| host.to_ascii_lowercase()),
         })
     }
 
@@ -105,9 +108,7 @@ impl Attributes for Request {
             Attribute::DirectRemoteIp | Attribute::RemoteIp => self.source_ip.to_string(),
             Attribute::DestinationPort => self.port.to_string(),
             Attribute::PeerUriSans => format!("spiffe://{}", self.principal.as_ref()?),
-            Attribute::RequestedServerName if self.scheme == "https" => {
-                split_port(&self.authority)?.0.to_owned()
-            }
+            Attribute::RequestedServerName => self.server_name.clone()?,
             Attribute::Protocol => "HTTP/1.1".to_owned(),
             _ => return None,
         };

@@ -12,4 +12,5 @@ mod command;
 mod compile;
 mod explain;
 mod help;
+mod mesh_config;
 mod run;

@@ -18,7 +18,7 @@ use crate::gateway::redirect::Domains;
 use crate::identity::{Identity, WAYS};
 use crate::native;
 use crate::options::{Engine, Modules, Options, WorkloadChoice};
-use crate::peer_authentication::{Mode, modes};
+use crate::peer_authentication::{Mode, modes, warn_without_certificate};
 use crate::plugin::{Direction, EnforcedListener, for_sidecar};
 use crate::sidecar::{Site, SitePort, find};
 use crate::source::Sources;
@@ -203,7 +203,12 @@ impl Sidecar<'_, '_> {
         providers: &Providers,
     ) -> Result<Vec<Opened>, Box<Finding>> {
         let root = &self.options.root_namespace;
-        let modes = modes(self.sources.resources(), &self.choice.namespace, &self.site.labels, root);
+        let (resources, namespace, labels) =
+            (self.sources.resources(), &self.choice.namespace, &self.site.labels);
+        let modes = modes(resources, namespace, labels, root);
+        if self.identity.is_none() {
+            warn_without_certificate(resources, namespace, labels, root, self.problems);
+        }
         let mut openings = Vec::new();
         for (number, port) in self.site.ports.clone() {
             let mode = modes.of(number);

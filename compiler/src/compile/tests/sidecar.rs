@@ -118,3 +118,29 @@ fn rules_for_connections_are_refused() {
          sidecar yet: only those for HTTP (a TCP or TLS server of a gateway can carry them out)"
     );
 }
+
+#[test]
+fn permissive_without_a_certificate_is_plain_text_and_warned_about() {
+    let policy = |name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {{name: {name}, namespace: shop}}\nspec: {spec}\n"
+        )
+    };
+    let warnings = |spec: &str| {
+        let proxy = sidecar(&format!("{MESH}{}", policy("mtls", spec))).unwrap();
+        let messages = proxy.warnings.iter().map(|finding| finding.message.clone());
+        messages.filter(|message| message.contains("PERMISSIVE")).collect::<Vec<_>>()
+    };
+    for spec in [
+        "{mtls: {mode: PERMISSIVE}}",
+        "{selector: {matchLabels: {app: backend}}, portLevelMtls: {8080: {mode: PERMISSIVE}}}",
+    ] {
+        let [warning] = <[String; 1]>::try_from(warnings(spec)).unwrap();
+        assert!(warning.starts_with("PERMISSIVE takes mutual TLS beside plain text"), "{warning}");
+    }
+    for spec in
+        ["{mtls: {mode: DISABLE}}", "{selector: {matchLabels: {app: other}}, mtls: {mode: PERMISSIVE}}"]
+    {
+        assert_eq!(warnings(spec), [""; 0], "{spec}");
+    }
+}

@@ -88,7 +88,9 @@ impl Compiler<'_> {
             self.unsupported.error(
                 at.field("key").path(),
                 ProblemKind::Unsupported,
-                format!("`{text}` cannot be enforced: metadata of other filters is not read"),
+                format!(
+                    "`{text}` cannot be enforced: a Wasm filter does not read the metadata of other filters"
+                ),
             );
         }
         conditions

@@ -128,8 +128,8 @@ fn values_that_do_not_compile_are_refused_with_their_place() {
             when("experimental.envoy.filters.a.b[c]", "values", r#"["x", ""]"#),
             &[
                 "spec.rules[0].when[0].values[1]: expected a value, found an empty text",
-                "spec.rules[0].when[0].key: `experimental.envoy.filters.a.b[c]` cannot be enforced: metadata of other \
-                 filters is not read",
+                "spec.rules[0].when[0].key: `experimental.envoy.filters.a.b[c]` cannot be enforced: a Wasm filter \
+                 does not read the metadata of other filters",
             ],
         ),
     ] {
