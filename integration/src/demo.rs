@@ -9,10 +9,12 @@
 mod arguments;
 mod authorization;
 pub mod command;
+pub mod containers;
 mod curl;
 mod edge;
 mod faults;
 mod gateway;
+mod instance;
 mod matching;
 mod mesh;
 mod proxy;
@@ -81,7 +83,7 @@ fn perform(keep: bool, stop: &Stop) -> Result<ExitCode> {
 fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {
     let mut report = Report::new(stop);
     report.progress("starting five echo servers and `mesh-policy run`");
-    let mut gateway = Gateway::start()?;
+    let (gateway, mut stage) = Gateway::start()?;
     report.progress("starting an Envoy with mTLS for each of four workloads");
     let workloads = Workloads::start()?;
 
@@ -102,17 +104,17 @@ fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {
     let table = report.into_table();
     print!("\n{}", table.render(Style::of_stdout()));
     if table.failed() > 0 {
-        eprintln!("\nthe last lines of `mesh-policy run`:\n{}", gateway.proxy.log_tail());
+        eprintln!("\nthe last lines of `mesh-policy run`:\n{}", stage.proxy.log_tail());
         eprintln!("\nthose of the mesh:\n{}", mesh.log_tails());
     }
     eprintln!("\n{} in all", seconds(begun.elapsed()));
     if keep {
-        print!("{}", curl::examples(&gateway, &mesh, &workloads)?);
+        print!("{}", curl::examples(&gateway, stage.proxy.admin.address(), &mesh, &workloads)?);
         while !stop.asked() {
-            if let Some(status) = gateway.proxy.ended()? {
+            if let Some(status) = stage.proxy.ended()? {
                 return Err(Error::new(format!(
                     "`mesh-policy run` ended with {status}:\n{}",
-                    gateway.proxy.log_tail()
+                    stage.proxy.log_tail()
                 )));
             }
             stop.wait(Duration::from_millis(200));

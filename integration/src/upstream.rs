@@ -20,6 +20,7 @@
 //! status as a trailer.
 
 mod behaviour;
+mod control;
 mod echo;
 mod received;
 mod server;
@@ -30,6 +31,7 @@ use tokio::task::AbortHandle;
 use tokio_rustls::rustls::ServerConfig;
 
 pub use behaviour::Tries;
+pub use control::Remote;
 pub use echo::Echo;
 pub use received::Received;
 
@@ -47,6 +49,7 @@ pub struct Builder {
     tries: Tries,
     tls: Option<Arc<ServerConfig>>,
     message: Option<fn(&Received) -> Vec<u8>>,
+    control: Option<SocketAddr>,
 }
 
 impl Builder {
@@ -99,18 +102,32 @@ impl Builder {
         self
     }
 
+    /// Listens here, too, for who asks from another process: see [`Remote`].
+    #[must_use]
+    pub fn control(mut self, address: SocketAddr) -> Self {
+        self.control = Some(address);
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Errors
-    /// The address cannot be bound, or a response header is not one.
+    /// An address cannot be bound, or a response header is not one.
     pub fn start(self) -> Result<Upstream> {
-        let Self { name, version, address, headers, status, tries, tls, message } = self;
+        let Self { name, version, address, headers, status, tries, tls, message, control } = self;
         let shared = Arc::new(Shared::new(name, version, &headers, status, tries, message)?);
-        let (address, task) = block_on(wait::PATIENCE, "starting an echo server", async {
-            server::start(address, tls, Arc::clone(&shared)).await
+        let (address, mut tasks) = block_on(wait::PATIENCE, "starting an echo server", async {
+            let (address, task) = server::start(address, tls, Arc::clone(&shared)).await?;
+            Ok((address, vec![task]))
         })
         .context(format_args!("echo server `{}`", shared.name))?;
-        Ok(Upstream { address, shared, task })
+        if let Some(control) = control {
+            let task = block_on(wait::PATIENCE, "opening the port for control", async {
+                control::start(control, Arc::clone(&shared)).await
+            });
+            tasks.push(task?);
+        }
+        Ok(Upstream { address, shared, tasks })
     }
 }
 
@@ -119,7 +136,7 @@ impl Builder {
 pub struct Upstream {
     address: SocketAddr,
     shared: Arc<Shared>,
-    task: AbortHandle,
+    tasks: Vec<AbortHandle>,
 }
 
 impl Upstream {
@@ -134,6 +151,7 @@ impl Upstream {
             tries: Tries::default(),
             tls: None,
             message: None,
+            control: None,
         }
     }
 
@@ -198,7 +216,7 @@ impl Upstream {
 
 impl Drop for Upstream {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 

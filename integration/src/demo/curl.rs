@@ -1,6 +1,6 @@
 //! What to try while everything is left running.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use super::{
     gateway::Gateway,
@@ -10,9 +10,9 @@ use super::{
 use crate::{Context, Result};
 
 /// Complete commands, with the ports and files of this run.
-pub fn examples(gateway: &Gateway, mesh: &Mesh, workloads: &Workloads) -> Result<String> {
+pub fn examples(gateway: &Gateway, admin: SocketAddr, mesh: &Mesh, workloads: &Workloads) -> Result<String> {
     // What the rows left failing fails for whoever tries retries, too.
-    gateway.failing.always(Some(503));
+    gateway.failing.always(Some(503))?;
     let mut text = String::from("\nEverything is left running until Ctrl-C. Try, in another terminal:\n");
     let routes = [
         ("a served host, and one that is not", "dev", ".example.com", "/", ""),
@@ -61,7 +61,7 @@ pub fn examples(gateway: &Gateway, mesh: &Mesh, workloads: &Workloads) -> Result
          \x20 curl 'http://{}/stats?filter=outlier'\n\
          \x20 curl 'http://{}/config_dump'\n\n",
         workloads.backend.name,
-        gateway.proxy.admin.address(),
+        admin,
         workloads.backend.envoy.admin().address(),
     );
     Ok(text)

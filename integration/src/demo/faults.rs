@@ -68,7 +68,7 @@ fn abort(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         "the same",
         "as many requests there as 200s",
         || {
-            let (v1, v2) = gateway.customers_below("/abort");
+            let (v1, v2) = gateway.customers_below("/abort")?;
             Ok((format!("{} requests there, {answered} x 200", v1 + v2), v1 + v2 == answered))
         },
     )

@@ -1,30 +1,37 @@
-//! The gateway on stage: echo servers, and `mesh-policy run` in front of them.
+//! The gateway on stage: echo servers, and `mesh-policy run` in front of them. Or one that runs elsewhere.
 
 use std::{fs, net::SocketAddr};
 
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use super::{proxy::Proxy, template::renumber};
+use super::{instance::Instance, proxy::Proxy, template::renumber};
 use crate::{
     Context, Result,
     client::{Client, Request, Response},
+    envoy::Admin,
     modules::repository,
     ports,
     upstream::Upstream,
 };
 
-/// The running gateway. Dropping it stops everything.
+/// The running gateway, and what is behind it.
 pub struct Gateway {
+    address: SocketAddr,
+    /// Envoy's admin interface, where it can be reached.
+    pub admin: Option<Admin>,
+    /// The instances of customers: v1, v1, v2.
+    pub customers: [Instance; 3],
+    /// The well instance of the services that are not.
+    pub good: Instance,
+    /// The other one.
+    pub failing: Instance,
+}
+
+/// What the gateway needs of this process. Dropping it stops everything.
+pub struct Stage {
     /// `mesh-policy run`.
     pub proxy: Proxy,
-    address: SocketAddr,
-    /// The instances of customers: v1, v1, v2.
-    pub customers: [Upstream; 3],
-    /// The well instance of the services that are not.
-    pub good: Upstream,
-    /// The other one.
-    pub failing: Upstream,
     /// Bound, but not listening: whoever connects is refused.
     _nobody: TcpSocket,
     _folder: TempDir,
@@ -35,7 +42,7 @@ impl Gateway {
     ///
     /// # Errors
     /// Anything of that fails; the text says what `mesh-policy run` said.
-    pub fn start() -> Result<Self> {
+    pub fn start() -> Result<(Self, Stage)> {
         let customer = |name: &str, version: &str| {
             Upstream::builder(name)
                 .version(version)
@@ -65,8 +72,24 @@ impl Gateway {
         let map = format!("80={}", ports::free()?);
         let words = ["--gateway", "istio=ingressgateway", "--map-port", &map, "--concurrency", "2"];
         let proxy = Proxy::start("gateway", &resources, &words.map(str::to_owned), folder.path())?;
-        let address = proxy.port(80)?;
-        Ok(Self { proxy, address, customers, good, failing, _nobody: nobody, _folder: folder })
+        let gateway = Self {
+            address: proxy.port(80)?,
+            admin: Some(Admin::new(proxy.admin.address())),
+            customers: customers.map(Instance::Here),
+            good: Instance::Here(good),
+            failing: Instance::Here(failing),
+        };
+        Ok((gateway, Stage { proxy, _nobody: nobody, _folder: folder }))
+    }
+
+    /// One that runs elsewhere; its admin interface cannot be reached.
+    pub fn elsewhere(
+        address: SocketAddr,
+        customers: [Instance; 3],
+        good: Instance,
+        failing: Instance,
+    ) -> Self {
+        Self { address, admin: None, customers, good, failing }
     }
 
     /// Where it listens.
@@ -80,15 +103,13 @@ impl Gateway {
     }
 
     /// How many requests below this path reached customers: v1 and v2.
-    pub fn customers_below(&self, prefix: &str) -> (usize, usize) {
+    ///
+    /// # Errors
+    /// An instance does not say.
+    pub fn customers_below(&self, path: &str) -> Result<(usize, usize)> {
         let [v1_a, v1_b, v2] = &self.customers;
-        (below(v1_a, prefix) + below(v1_b, prefix), below(v2, prefix))
+        Ok((v1_a.count_below(path)? + v1_b.count_below(path)?, v2.count_below(path)?))
     }
-}
-
-/// How many requests below this path reached one instance.
-pub fn below(upstream: &Upstream, prefix: &str) -> usize {
-    upstream.requests().iter().filter(|received| received.path().starts_with(prefix.as_bytes())).count()
 }
 
 /// A client of one host.
@@ -124,7 +145,7 @@ impl HostClient {
 fn copy_resources(to: &std::path::Path, ports: &[String; 5], refused: u16) -> Result<()> {
     let from = repository().join("integration/demo/gateway");
     fs::create_dir(to).context(format_args!("creating `{}`", to.display()))?;
-    for file in ["gateway.yaml", "routing.yaml", "resiliency.yaml", "services.yaml"] {
+    for file in ["gateway.yaml", "routing.yaml", "resiliency.yaml", "destinations.yaml", "services.yaml"] {
         let path = from.join(file);
         let mut text = fs::read_to_string(&path).context(format_args!("reading `{}`", path.display()))?;
         if file == "services.yaml" {

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    gateway::{Gateway, HostClient, below},
+    gateway::{Gateway, HostClient},
     report::{Report, Seen, outcome},
     seconds,
 };
-use crate::{Result, client::Request, client::Response};
+use crate::{Result, client::Request, client::Response, envoy::Admin, wait};
 
 const CONNECTIONS: usize = 8;
 const RETRIED: usize = 400;
@@ -17,13 +17,15 @@ const AFTER_EJECTION: usize = 300;
 const AT_ONCE: usize = 20;
 /// What a busy machine may add to a measured time.
 const SLACK: Duration = Duration::from_millis(900);
+/// Envoy's main thread ejects an instance, and tells its workers.
+const EJECTED_WITHIN: Duration = Duration::from_secs(5);
 /// What Envoy may be early by: its timers count from when it woke up for the request.
 const EARLY: Duration = Duration::from_millis(10);
 
 /// Shows the rows.
 pub fn show(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
     timeout(report, gateway)?;
-    gateway.failing.always(Some(503));
+    gateway.failing.always(Some(503))?;
     retries(report, gateway)?;
     ejection(report, gateway)?;
     pool(report, gateway)
@@ -72,23 +74,23 @@ fn retries(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         "the same",
         "at least 1 request failed there first",
         || {
-            let first = failed_first(gateway);
+            let first = failed_first(gateway)?;
             Ok((format!("{first} requests failed there first"), first > 0))
         },
     )?;
     report.exact("a retry goes to the other instance", "the same", "0 retries at the same", || {
-        let repeated = below(failing, "/retries/").saturating_sub(failed_first(gateway));
+        let repeated = failing.count_below("/retries/")?.saturating_sub(failed_first(gateway)?);
         Ok(format!("{repeated} retries at the same"))
     })?;
 
     let bounded = |path: &str, status: u16, make_ill: bool| -> Result<String> {
-        good.always(make_ill.then_some(status));
-        failing.always(Some(status));
+        good.always(make_ill.then_some(status))?;
+        failing.always(Some(status))?;
         let responses = host.send_many(BOUNDED, 1, |index| Request::get(format!("{path}{index}")));
-        good.always(None);
-        failing.always(Some(503));
+        good.always(None)?;
+        failing.always(Some(503))?;
         let well = responses?.iter().filter(|response| response.status == status).count();
-        let tries = below(good, path) + below(failing, path);
+        let tries = good.count_below(path)? + failing.count_below(path)?;
         Ok(format!("{well} x {status}, {tries} tries"))
     };
     let sent = format!("{BOUNDED} x GET, both instances answer 503");
@@ -101,22 +103,21 @@ fn retries(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
 
     let limit = Duration::from_secs(2);
     let path = "/slow?echo-delay-ms=5000";
-    good.always(None);
-    failing.always(None);
+    good.always(None)?;
+    failing.always(None)?;
     let slow =
         report.judged("an attempt takes at most 2 s", format!("GET {path}"), until(504, limit), || {
             Ok(timed(&host.send(&Request::get(path))?, 504, limit))
         });
-    failing.always(Some(503));
+    failing.always(Some(503))?;
     slow?;
     refused(report, gateway, &gateway.host("refused.customers.example.com"))
 }
 
 /// How many requests the failing instance saw at all.
-fn failed_first(gateway: &Gateway) -> usize {
-    let all = gateway.failing.requests();
-    let paths: BTreeSet<_> = all.iter().map(|received| received.path()).collect();
-    paths.into_iter().filter(|path| path.starts_with(b"/retries/")).count()
+fn failed_first(gateway: &Gateway) -> Result<usize> {
+    let all = gateway.failing.requests_below("/retries/")?;
+    Ok(all.iter().map(|received| received.path()).collect::<BTreeSet<_>>().len())
 }
 
 fn refused(report: &mut Report<'_>, gateway: &Gateway, host: &HostClient) -> Result<()> {
@@ -126,8 +127,9 @@ fn refused(report: &mut Report<'_>, gateway: &Gateway, host: &HostClient) -> Res
         let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
         Ok(format!("{well} x 200 from good"))
     })?;
+    let Some(admin) = &gateway.admin else { return Ok(()) };
     report.judged("connections were refused", "Envoy's statistics", "at least 1 failed connection", || {
-        let failed = sum(gateway, "refusing.*upstream_cx_connect_fail$")?;
+        let failed = sum(admin, "refusing.*upstream_cx_connect_fail$")?;
         Ok((format!("{failed} failed connections"), failed > 0))
     })
 }
@@ -138,7 +140,6 @@ fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
     );
     let host = gateway.host("breaking.customers.example.com");
     let failing = &gateway.failing;
-    let ejected = || sum(gateway, "breaking.*outlier_detection.ejections_active$");
     let sent = format!("GET /breaking until one fails, at most {UNTIL_EJECTED}");
     report.judged("the failing instance is found", &sent, "a 503", || {
         for tries in 1..=UNTIL_EJECTED {
@@ -149,33 +150,44 @@ fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         }
         Ok(("no 503".to_owned(), false))
     })?;
-    report.exact("it is ejected", "Envoy's statistics", "1 ejected, 1 healthy", || {
-        let state = || Some((ejected().ok()?, sum(gateway, "breaking.*membership_healthy$").ok()?));
-        _ = crate::wait::until(Duration::from_secs(5), "the ejection", || (state()? == (1, 1)).then_some(()));
-        let (ejected, healthy) = state().unwrap_or_default();
-        Ok(format!("{ejected} ejected, {healthy} healthy"))
-    })?;
+    if let Some(admin) = &gateway.admin {
+        report.exact("it is ejected", "Envoy's statistics", "1 ejected, 1 healthy", || {
+            let state = || {
+                let ejected = sum(admin, "breaking.*outlier_detection.ejections_active$").ok()?;
+                Some((ejected, sum(admin, "breaking.*membership_healthy$").ok()?))
+            };
+            let one = || (state()? == (1, 1)).then_some(());
+            _ = wait::until(EJECTED_WITHIN, "the ejection", one);
+            let (ejected, healthy) = state().unwrap_or_default();
+            Ok(format!("{ejected} ejected, {healthy} healthy"))
+        })?;
+    }
     let sent = format!("{AFTER_EJECTION} x GET /breaking");
     let expected = format!("{AFTER_EJECTION} x 200, 0 reach it");
     report.exact("no request reaches it from then on", &sent, &expected, || {
-        let before = failing.count_path("/breaking");
+        // Each of Envoy's workers learns of an ejection a moment later.
+        let well = || {
+            host.send_many(2 * CONNECTIONS, CONNECTIONS, |_| Request::get("/breaking"))
+                .is_ok_and(|all| all.iter().all(|response| response.status == 200))
+        };
+        wait::until(EJECTED_WITHIN, "the ejection", || well().then_some(()))?;
+        let before = failing.count_below("/breaking")?;
         let responses = host.send_many(AFTER_EJECTION, CONNECTIONS, |_| Request::get("/breaking"))?;
         let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
-        Ok(format!("{well} x 200, {} reach it", failing.count_path("/breaking") - before))
+        Ok(format!("{well} x 200, {} reach it", failing.count_below("/breaking")? - before))
     })?;
     let sent = format!("{UNTIL_EJECTED} x GET /all-ejected, the other has failed too");
     let expected = format!("{UNTIL_EJECTED} x 503, 0 reach an instance");
     report.exact("100 % of the instances may be ejected", &sent, &expected, || {
-        gateway.good.always(Some(500));
+        gateway.good.always(Some(500))?;
         let send = || host.send(&Request::get("/other-fails"));
-        // Envoy's workers learn of an ejection a moment later.
         let all = || send().is_ok_and(|response| response.status == 503).then_some(());
-        let ejected = crate::wait::until(Duration::from_secs(5), "the other ejection", all);
-        gateway.good.always(None);
+        let ejected = wait::until(EJECTED_WITHIN, "the other ejection", all);
+        gateway.good.always(None)?;
         ejected?;
         let responses = host.send_many(UNTIL_EJECTED, 1, |_| Request::get("/all-ejected"))?;
         let refused = responses.iter().filter(|response| response.status == 503).count();
-        let reached = gateway.good.count_path("/all-ejected") + failing.count_path("/all-ejected");
+        let reached = gateway.good.count_below("/all-ejected")? + failing.count_below("/all-ejected")?;
         Ok(format!("{refused} x 503, {reached} reach an instance"))
     })
 }
@@ -199,12 +211,12 @@ fn pool(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         Ok((format!("{served} x 200, {shed} x 503, {said} say x-envoy-overloaded"), ok))
     })?;
     report.judged("it does not reach the service", "the same", "as many requests there as 200s", || {
-        let reached = good.count_path("/pooled");
+        let reached = good.count_below("/pooled")?;
         Ok((format!("{reached} requests there, {shed} refused"), reached + shed == AT_ONCE))
     })
 }
 
 /// The sum of the counters and gauges whose names match.
-fn sum(gateway: &Gateway, pattern: &str) -> Result<u64> {
-    Ok(gateway.proxy.admin.stats(pattern)?.values().sum())
+fn sum(admin: &Admin, pattern: &str) -> Result<u64> {
+    Ok(admin.stats(pattern)?.values().sum())
 }

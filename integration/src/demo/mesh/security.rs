@@ -18,7 +18,7 @@ pub fn show(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
 }
 
 /// The identity of the caller, as the sidecar tells its application.
-fn proved(response: &Response) -> Result<String> {
+pub fn proved(response: &Response) -> Result<String> {
     let chain = response.echo()?.header("x-forwarded-client-cert").unwrap_or_default();
     let uris: Vec<_> = chain.split([';', ',']).filter_map(|part| part.strip_prefix("URI=")).collect();
     Ok(if uris.is_empty() { "nobody".to_owned() } else { uris.join(" and ") })
