@@ -17,7 +17,6 @@ mod gateway;
 mod instance;
 mod matching;
 mod mesh;
-mod proxy;
 mod report;
 mod resiliency;
 mod routing;
@@ -109,7 +108,7 @@ fn play(keep: bool, stop: &Stop, begun: Instant) -> Result<bool> {
     }
     eprintln!("\n{} in all", seconds(begun.elapsed()));
     if keep {
-        print!("{}", curl::examples(&gateway, stage.proxy.admin.address(), &mesh, &workloads)?);
+        print!("{}", curl::examples(&gateway, stage.proxy.admin()?.address(), &mesh, &workloads)?);
         while !stop.asked() {
             if let Some(status) = stage.proxy.ended()? {
                 return Err(Error::new(format!(

@@ -5,13 +5,14 @@ use std::{fs, net::SocketAddr};
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use super::{instance::Instance, proxy::Proxy, template::renumber};
+use super::{instance::Instance, template::renumber};
 use crate::{
     Context, Result,
     client::{Client, Request, Response},
     envoy::Admin,
     modules::repository,
     ports,
+    running::Running,
     upstream::Upstream,
 };
 
@@ -31,7 +32,7 @@ pub struct Gateway {
 /// What the gateway needs of this process. Dropping it stops everything.
 pub struct Stage {
     /// `mesh-policy run`.
-    pub proxy: Proxy,
+    pub proxy: Running,
     /// Bound, but not listening: whoever connects is refused.
     _nobody: TcpSocket,
     _folder: TempDir,
@@ -71,10 +72,10 @@ impl Gateway {
 
         let map = format!("80={}", ports::free()?);
         let words = ["--gateway", "istio=ingressgateway", "--map-port", &map, "--concurrency", "2"];
-        let proxy = Proxy::start("gateway", &resources, &words.map(str::to_owned), folder.path())?;
+        let proxy = Running::start(&resources, &words)?;
         let gateway = Self {
             address: proxy.port(80)?,
-            admin: Some(Admin::new(proxy.admin.address())),
+            admin: Some(proxy.admin()?),
             customers: customers.map(Instance::Here),
             good: Instance::Here(good),
             failing: Instance::Here(failing),

@@ -10,7 +10,7 @@ use std::{fs, net::SocketAddr, path::Path, process::Command, thread};
 
 use tempfile::TempDir;
 
-use super::{command, proxy::Proxy, template::fill, template::renumber};
+use super::{command, template::fill, template::renumber};
 use crate::{
     Context, Error, Result,
     certs::{Authority, Expect, Identity},
@@ -18,6 +18,7 @@ use crate::{
     modules::repository,
     ports,
     process::run,
+    running::Running,
     upstream::Upstream,
     wait::PATIENCE,
 };
@@ -31,9 +32,9 @@ const MONGO: u16 = 19108;
 /// The running mesh. Dropping it stops everything.
 pub struct Mesh {
     /// What comes in.
-    pub ingress: Proxy,
+    pub ingress: Running,
     /// What goes out.
-    pub egress: Proxy,
+    pub egress: Running,
     /// The sidecar of `my-app/frontend`, whose identity is `frontend-sa`.
     pub frontend: Sidecar,
     /// That of `my-app/backend`.
@@ -52,7 +53,7 @@ pub struct Mesh {
 /// A sidecar and its application.
 pub struct Sidecar {
     /// `mesh-policy run`.
-    pub proxy: Proxy,
+    pub proxy: Running,
     /// Where other proxies call, in the order of the ports of its service.
     pub inbound: Vec<SocketAddr>,
     /// Where its application calls.
@@ -143,7 +144,7 @@ impl Plan {
         words
     }
 
-    fn with(self, proxy: Proxy) -> Sidecar {
+    fn with(self, proxy: Running) -> Sidecar {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let Self { app, inbound, outbound, .. } = self;
         Sidecar { proxy, inbound: inbound.into_iter().map(at).collect(), outbound: at(outbound), app }
@@ -195,18 +196,17 @@ impl Mesh {
             "--map-port",
             &format!("443={egress_port}"),
         ]);
-        let start = |name: &str, words: Vec<String>| {
+        let start = |words: Vec<String>| {
             let path = |path: &Path| path.display().to_string();
-            let shared =
-                ["--certs", &path(&certificates), "--secrets", &path(&secrets), "--concurrency", "1"];
+            let shared = ["--certs", &path(&certificates), "--secrets", &path(&secrets)];
             let words: Vec<String> = words.into_iter().chain(shared.map(str::to_owned)).collect();
-            Proxy::start(name, &resources, &words, folder.path())
+            Running::start(&resources, &words)
         };
-        let run = |plan: &Plan| start(plan.workload.rsplit('/').next().unwrap_or("sidecar"), plan.words());
+        let run = |plan: &Plan| start(plan.words());
         // Each loads its module, which takes a second of computing.
         let (ingress, egress, frontend_proxy, backend_proxy, ledger_proxy) = thread::scope(|scope| {
-            let ingress = scope.spawn(|| start("ingress gateway", ingress));
-            let egress = scope.spawn(|| start("egress gateway", egress));
+            let ingress = scope.spawn(|| start(ingress));
+            let egress = scope.spawn(|| start(egress));
             let (front, back) = (scope.spawn(|| run(&frontend)), scope.spawn(|| run(&backend)));
             let ledger = run(&ledger);
             (joined(ingress), joined(egress), joined(front), joined(back), ledger)
@@ -261,7 +261,7 @@ impl Mesh {
     }
 }
 
-fn joined(thread: thread::ScopedJoinHandle<'_, Result<Proxy>>) -> Result<Proxy> {
+fn joined(thread: thread::ScopedJoinHandle<'_, Result<Running>>) -> Result<Running> {
     thread.join().map_err(|_| Error::new("starting a proxy panicked")).flatten()
 }
 

@@ -66,7 +66,7 @@ fn egress(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
         "Envoy's statistics there",
         "1 answer, 1 handshake",
         || {
-            let sum = |pattern| Ok(mesh.egress.admin.stats(pattern)?.values().sum::<u64>());
+            let sum = |pattern| Ok(mesh.egress.admin()?.stats(pattern)?.values().sum::<u64>());
             let answers: Result<u64> = sum("^cluster\\..*partner\\.example\\.com;?\\.upstream_rq_200$");
             let handshakes: Result<u64> = sum("^cluster\\..*partner\\.example\\.com.*\\.ssl\\.handshake$");
             Ok(format!("{} answer, {} handshake", answers?, handshakes?))

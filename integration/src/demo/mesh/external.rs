@@ -35,7 +35,7 @@ fn github(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
     report.exact("what is registered is reached", "GET api.github.com/zen", "200 from github", || {
         Ok(outcome(&github("/zen")?))
     })?;
-    let sum = |pattern| Ok(mesh.frontend.proxy.admin.stats(pattern)?.values().sum::<u64>());
+    let sum = |pattern| Ok(mesh.frontend.proxy.admin()?.stats(pattern)?.values().sum::<u64>());
     report.judged(
         "- the sidecar speaks TLS with it",
         "Envoy's statistics",

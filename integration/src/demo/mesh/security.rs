@@ -73,7 +73,7 @@ fn identity(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
         "Envoy's statistics at the ledger",
         "at least 1 handshake",
         || {
-            let stats = mesh.ledger.proxy.admin.stats("^listener\\..*\\.ssl\\.handshake$")?;
+            let stats = mesh.ledger.proxy.admin()?.stats("^listener\\..*\\.ssl\\.handshake$")?;
             let handshakes: u64 = stats.values().sum();
             Ok((format!("{handshakes} handshakes"), handshakes > 0))
         },
