@@ -189,7 +189,7 @@ fn instances_that_istio_would_meet_with_mutual_tls_are_worth_a_warning() {
     assert_eq!(
         warnings,
         ["shop.yaml:48:5: warning[unsupported]: ServiceEntry shop/orders: spec.endpoints[0]: \
-          spoken to in plain text: this proxy has no certificate for mutual TLS (`mesh-policy certs` issues them; `--certs` names the folder)"]
+          spoken to in plain text: this proxy has no certificate for mutual TLS (`mesh-policy certs` issues certificates and `--certs` names their folder; `--sds` names the socket of SPIRE's agent)"]
     );
 }
 

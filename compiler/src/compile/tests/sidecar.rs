@@ -104,7 +104,7 @@ fn mutual_tls_only_needs_a_certificate() {
     assert_eq!(
         sidecar(&format!("{MESH}{strict}")).unwrap_err(),
         "error[unsupported]: port 8080 takes mutual TLS only (STRICT), and the sidecar has no certificate \
-         (`mesh-policy certs` issues them; `--certs` names the folder)"
+         (`mesh-policy certs` issues certificates and `--certs` names their folder; `--sds` names the socket of SPIRE's agent)"
     );
 }
 

@@ -188,7 +188,7 @@ fn without_a_folder_secrets_and_mesh_certificates_are_refused() {
         refused(&https("mode: ISTIO_MUTUAL")),
         [
             "shop.yaml:9:11: error[unsupported]: Gateway istio-system/edge: spec.servers[0].tls.mode: the mode ISTIO_MUTUAL needs the \
-          mesh's certificates, and no folder with them is given (`mesh-policy certs` issues them; `--certs` names the folder)"
+          mesh's certificates, and nothing says where they come from (`mesh-policy certs` issues certificates and `--certs` names their folder; `--sds` names the socket of SPIRE's agent)"
         ]
     );
 }
