@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use mesh_policy_compiler::SdsAddress;
 
-use crate::choice::{AppPort, Labels, Lifetime, PortMapping, RequestHeader, WorkloadName};
+use crate::choice::{AppPort, Labels, Lifetime, Locality, PortMapping, RequestHeader, WorkloadName};
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -243,6 +243,9 @@ pub struct Identity {
     /// The proxy's service account
     #[arg(long, value_name = "NAME")]
     pub service_account: Option<String>,
+    /// Where the proxy is, for balancing by locality [default: that of the workload's WorkloadEntry]
+    #[arg(long, value_name = "REGION/ZONE/SUBZONE")]
+    pub locality: Option<Locality>,
     /// The trust domain [default: cluster.local]
     #[arg(long, value_name = "DOMAIN")]
     pub trust_domain: Option<String>,

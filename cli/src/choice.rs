@@ -39,6 +39,10 @@ pub struct AppPort {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetime(pub std::time::Duration);
 
+/// `eu/eu-1/rack-7`; zone and subzone may be missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Locality(pub String);
+
 /// `user-agent: Firefox`, the name in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestHeader {
@@ -145,6 +149,18 @@ impl FromStr for Lifetime {
     }
 }
 
+impl FromStr for Locality {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split('/').collect();
+        if parts.len() > 3 || parts.iter().any(|part| part.is_empty() || part.contains('*')) {
+            return Err(format!("expected `region`, `region/zone` or `region/zone/subzone`, found `{text}`"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 impl FromStr for RequestHeader {
     type Err = String;
 
@@ -200,6 +216,14 @@ mod tests {
         assert_eq!("80=0".parse(), Ok(PortMapping { port: 80, local: 0 }));
         for text in ["80", "80=", "0=80", "80=65536", "80:18080"] {
             assert!(text.parse::<PortMapping>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_locality_has_up_to_three_parts() {
+        assert_eq!("eu/1".parse(), Ok(Locality("eu/1".to_owned())));
+        for text in ["", "/", "eu/", "eu/*", "a/b/c/d"] {
+            assert!(text.parse::<Locality>().is_err(), "{text}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which DestinationRule applies to a service as one proxy sees it, and what it says about one cluster.
 
+use crate::envoy::locality::Locality;
 use crate::identity::Identity;
 use crate::service::Service;
 use crate::values;
@@ -18,6 +19,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Caller<'c> {
     pub namespace: &'c str,
     pub labels: &'c BTreeMap<String, String>,
+    /// Where it is.
+    pub locality: &'c Locality,
     pub root_namespace: &'c str,
     /// What it proves itself with; without, it speaks no mutual TLS of the mesh.
     pub identity: Option<&'c Identity>,

@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod http_protocol;
 pub(crate) mod listener;
 pub(crate) mod load_balancing;
+pub(crate) mod locality;
 pub(crate) mod outlier_detection;
 pub(crate) mod route;
 pub(crate) mod sds;

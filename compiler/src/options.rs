@@ -42,6 +42,8 @@ pub struct Options {
     pub certificates: Option<PathBuf>,
     /// Who gives the proxy its certificate of the mesh over Envoy's secret discovery service, instead of such a folder.
     pub sds: Option<SdsAddress>,
+    /// Where the proxy is, `region/zone/subzone`; that of its WorkloadEntry when nothing is said.
+    pub locality: Option<String>,
     /// The trust domain.
     pub trust_domain: String,
     /// Former and foreign names of the trust domain.
@@ -80,6 +82,7 @@ impl Default for Options {
             secrets: None,
             certificates: None,
             sds: None,
+            locality: None,
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),

@@ -9,7 +9,9 @@ use crate::peer_authentication;
 use crate::service::Service;
 use crate::tls::{Files, set};
 use crate::values::Protocol;
-use mesh_policy_istio::destination_rule::{ClientTlsMode, ClientTlsSettings};
+use mesh_policy_istio::destination_rule::{
+    ClientTlsMode, ClientTlsSettings, ProxyProtocol, ProxyProtocolVersion,
+};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
 use mesh_policy_istio::service_entry::Location;
@@ -62,26 +64,45 @@ impl Security {
         }
     }
 
-    pub(crate) fn apply(&self, cluster: &mut Map<String, Value>) {
+    /// Sets the transport sockets of a cluster, behind the PROXY protocol's header where one is asked for.
+    pub(crate) fn apply(&self, cluster: &mut Map<String, Value>, proxy_protocol: Option<&ProxyProtocol>) {
+        let wrapped = |socket: &Value| {
+            proxy_protocol.map_or_else(|| socket.clone(), |settings| behind(settings, socket))
+        };
+        let plain = || {
+            crate::envoy::extension(
+                "envoy.transport_sockets.raw_buffer",
+                "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
+                json!({}),
+            )
+        };
         match self {
-            Self::Plain => {}
+            Self::Plain if proxy_protocol.is_none() => {}
+            Self::Plain => {
+                cluster.insert("transport_socket".to_owned(), wrapped(&plain()));
+            }
             Self::Tls { socket, .. } => {
-                cluster.insert("transport_socket".to_owned(), socket.clone());
+                cluster.insert("transport_socket".to_owned(), wrapped(socket));
             }
             Self::Automatic { socket } => {
-                let plain = crate::envoy::extension(
-                    "envoy.transport_sockets.raw_buffer",
-                    "envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer",
-                    json!({}),
-                );
                 let matches = json!([
-                    {"name": "tlsMode-istio", "match": {"tlsMode": "istio"}, "transport_socket": socket},
-                    {"name": "tlsMode-disabled", "match": {}, "transport_socket": plain},
+                    {"name": "tlsMode-istio", "match": {"tlsMode": "istio"}, "transport_socket": wrapped(socket)},
+                    {"name": "tlsMode-disabled", "match": {}, "transport_socket": wrapped(&plain())},
                 ]);
                 cluster.insert("transport_socket_matches".to_owned(), matches);
             }
         }
     }
+}
+
+/// The header stands before everything else, TLS included.
+fn behind(settings: &ProxyProtocol, socket: &Value) -> Value {
+    let version = settings.version.unwrap_or(ProxyProtocolVersion::V1).name();
+    crate::envoy::extension(
+        "envoy.transport_sockets.upstream_proxy_protocol",
+        "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
+        json!({"config": {"version": version}, "transport_socket": socket}),
+    )
 }
 
 /// How `peer` is spoken to, as the settings say or as the mesh does by itself.

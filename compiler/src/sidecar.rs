@@ -14,6 +14,7 @@ use std::net::IpAddr;
 pub(crate) struct Site {
     pub labels: BTreeMap<String, String>,
     pub service_account: Option<String>,
+    pub locality: Option<String>,
     /// By workload port.
     pub ports: BTreeMap<u16, SitePort>,
 }
@@ -62,6 +63,7 @@ pub(crate) fn find(
         service_account: service_account
             .clone()
             .or_else(|| entry.and_then(|(_, spec)| spec.service_account.clone())),
+        locality: entry.and_then(|(_, spec)| spec.locality.clone()),
         ports: BTreeMap::new(),
     };
     for service in services {
@@ -71,6 +73,7 @@ pub(crate) fn find(
             if entry.is_none() {
                 let more = endpoint.labels.iter().map(|(key, value)| (key.clone(), value.clone()));
                 site.labels.extend(more);
+                site.locality = site.locality.or_else(|| endpoint.spec.locality.clone());
             }
             for (number, port) in service.ports() {
                 let own = port.name.as_ref().and_then(|name| endpoint.spec.ports.get(name)).copied();

@@ -196,15 +196,25 @@ impl Scene<'_, '_> {
             }
             clusters.push((cluster::name(port, subset, &host), if several { weight } else { 100 }));
         }
-        let idle = match clusters.as_slice() {
-            [] => return None,
-            [(only, _), ..] => self.reach.idle_timeout(only),
-        };
+        let (first, _) = clusters.first()?;
+        let connections = self.reach.connections(first);
+        if let Some((other, _)) =
+            clusters.iter().find(|(name, _)| self.reach.connections(name).tunnel != connections.tunnel)
+        {
+            self.problems
+                .error(
+                    at.field("route"),
+                    ProblemKind::Unsupported,
+                    format!("`{first}` and `{other}` are reached through different tunnels, or one of them through none"),
+                )
+                .help("a rule for connections has one tunnel");
+            return None;
+        }
         let stat_prefix = match clusters.as_slice() {
             [(only, _)] => only.clone(),
             _ => format!("{}.{}", owner.name(), owner.namespace()),
         };
-        Some(tcp_proxy(&stat_prefix, &clusters, idle))
+        Some(tcp_proxy(&stat_prefix, &clusters, &connections))
     }
 }
 

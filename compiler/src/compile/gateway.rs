@@ -6,6 +6,7 @@ use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy;
 use crate::envoy::listener::{ChainMatch, Position, chain};
+use crate::envoy::locality::Locality;
 use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::{Listener, Opening, Servers, TcpServer, TcpTls, redirect};
@@ -35,6 +36,7 @@ pub(super) fn build(
     let caller = Caller {
         namespace,
         labels,
+        locality: &Locality::parse(options.locality.as_deref().unwrap_or_default()),
         root_namespace: &options.root_namespace,
         identity: identity.as_ref(),
         is_sidecar: false,

@@ -1,11 +1,11 @@
 //! Destinations that none of a proxy's clusters serves.
 
 use crate::envoy::cluster::{self, Clusters};
+use crate::envoy::tcp_proxy::Connections;
 use crate::references::destinations;
 use crate::service::Service;
 use crate::values;
 use mesh_policy_core::host_name;
-use mesh_policy_istio::decode::Timespan;
 use mesh_policy_istio::path::{Path, Segment};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{Resource, Spec};
@@ -87,8 +87,8 @@ impl Reach<'_> {
         None
     }
 
-    /// How long a forwarded connection may be idle, when the rules of its cluster say so.
-    pub(crate) fn idle_timeout(&self, cluster: &str) -> Option<Timespan> {
-        self.clusters.idle.get(cluster).copied()
+    /// What the rules of its cluster say about a connection that is forwarded.
+    pub(crate) fn connections(&self, cluster: &str) -> Connections {
+        self.clusters.connections.get(cluster).cloned().unwrap_or_default()
     }
 }

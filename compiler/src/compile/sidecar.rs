@@ -9,7 +9,8 @@ use super::{Built, Opened, applicable, custom, retries, visible};
 use crate::authentication;
 use crate::destination::Caller;
 use crate::envoy::listener::{ChainMatch, Position, chain};
-use crate::envoy::tcp_proxy::tcp_proxy;
+use crate::envoy::locality::Locality;
+use crate::envoy::tcp_proxy::{Connections, tcp_proxy};
 use crate::envoy::{self, circuit_breaker, http_protocol, socket_address};
 use crate::ext_authz::Providers;
 use crate::finding::Finding;
@@ -71,6 +72,9 @@ pub(super) fn build(
     let caller = Caller {
         namespace,
         labels: &site.labels,
+        locality: &Locality::parse(
+            options.locality.as_deref().or(site.locality.as_deref()).unwrap_or_default(),
+        ),
         root_namespace: &options.root_namespace,
         identity: identity.as_ref(),
         is_sidecar: true,
@@ -244,8 +248,10 @@ impl Sidecar<'_, '_> {
                 ),
             };
             policies.extend(native::network_filters_for_policies(resources, &enforced.proxy, self.problems));
-            let tcp: Vec<Value> =
-                policies.into_iter().chain([tcp_proxy(&cluster, &[(cluster.clone(), 100)], None)]).collect();
+            let tcp: Vec<Value> = policies
+                .into_iter()
+                .chain([tcp_proxy(&cluster, &[(cluster.clone(), 100)], &Connections::default())])
+                .collect();
             let address = port.address.unwrap_or(self.options.listen_address);
             openings.push(Opened {
                 opening: Opening {
@@ -289,7 +295,7 @@ impl Sidecar<'_, '_> {
                 "cluster_name": name,
                 "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
             },
-            "circuit_breakers": circuit_breaker::circuit_breakers(None, None, &mut Problems::new()),
+            "circuit_breakers": circuit_breaker::circuit_breakers(None, None),
             "typed_extension_protocol_options":
                 http_protocol::options(port.protocol, None, None, http_protocol::ByHost::default()),
         }))

@@ -19,6 +19,7 @@ fn subsets(rules: &[String], client: &str) -> Vec<String> {
     let caller = Caller {
         namespace: client,
         labels: &labels,
+        locality: &Locality::default(),
         root_namespace: "root",
         identity: None,
         is_sidecar: false,

@@ -1,9 +1,8 @@
 //! Bounds on connections and requests.
 
-use crate::destination::Placed;
+use super::{duration, put};
 use mesh_policy_istio::decode::Timespan;
 use mesh_policy_istio::destination_rule::{ConnectionPoolSettings, RetryBudget, TcpSettings};
-use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::{Map, Value, json};
 
 /// Practically none. Always given, as Envoy's own bounds (1024 requests, 3 retries) are far lower than Istio's.
@@ -13,11 +12,7 @@ const UNBOUNDED: u32 = u32::MAX;
 const RETRY_BUDGET_PERCENT: f64 = 20.0;
 const RETRY_BUDGET_CONCURRENCY: u32 = 3;
 
-pub(crate) fn circuit_breakers(
-    pool: Option<&ConnectionPoolSettings>,
-    budget: Option<&Placed<'_, RetryBudget>>,
-    problems: &mut Problems,
-) -> Value {
+pub(crate) fn circuit_breakers(pool: Option<&ConnectionPoolSettings>, budget: Option<&RetryBudget>) -> Value {
     let tcp = pool.and_then(|pool| pool.tcp.as_ref());
     let http = pool.and_then(|pool| pool.http.as_ref());
     let bound = |value: Option<i32>| {
@@ -30,21 +25,15 @@ pub(crate) fn circuit_breakers(
         "max_retries": bound(http.and_then(|http| http.max_retries)),
         "track_remaining": true,
     });
-    if let (Some((budget, at)), Some(object)) = (budget, thresholds.as_object_mut()) {
-        if budget.budget_interval.is_some_and(|interval| interval.whole_millis() != Some(0)) {
-            problems.error(
-                at.field("budgetInterval"),
-                ProblemKind::Unsupported,
-                "a window for the retry budget cannot be carried out yet",
-            );
-        }
-        object.insert(
-            "retry_budget".to_owned(),
-            json!({
-                "budget_percent": {"value": budget.percent.unwrap_or(RETRY_BUDGET_PERCENT)},
-                "min_retry_concurrency": budget.min_retry_concurrency.unwrap_or(RETRY_BUDGET_CONCURRENCY),
-            }),
-        );
+    if let (Some(budget), Some(object)) = (budget, thresholds.as_object_mut()) {
+        let mut fields = Map::new();
+        let percent = budget.percent.unwrap_or(RETRY_BUDGET_PERCENT);
+        put(&mut fields, "budget_percent", json!({"value": percent}));
+        let concurrency = budget.min_retry_concurrency.unwrap_or(RETRY_BUDGET_CONCURRENCY);
+        put(&mut fields, "min_retry_concurrency", json!(concurrency));
+        let interval = budget.budget_interval.filter(|interval| interval.whole_millis() != Some(0));
+        put(&mut fields, "budget_interval", interval.map_or(Value::Null, duration));
+        object.insert("retry_budget".to_owned(), Value::Object(fields));
     }
     json!({"thresholds": [thresholds]})
 }

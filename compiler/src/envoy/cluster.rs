@@ -1,13 +1,15 @@
 //! The clusters: one for each service, port and subset, as Istio names them.
 
+use super::locality::{Locality, Preference};
+use super::tcp_proxy::Connections;
 use super::{circuit_breaker, endpoint, extension, http_protocol, load_balancing, outlier_detection, put};
 use crate::destination::{Caller, EffectivePolicy, Placed, applied, effective};
 use crate::options::Options;
 use crate::security::{self, Security};
 use crate::service::{Endpoint, Service, protocol};
 use crate::values::{Protocol, selects};
-use mesh_policy_istio::decode::Timespan;
 use mesh_policy_istio::destination_rule::Subset;
+use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
 use mesh_policy_istio::service_entry::{Resolution, ServicePort};
@@ -26,8 +28,8 @@ pub(crate) fn name(port: u16, subset: &str, host: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Clusters {
     pub by_name: BTreeMap<String, Value>,
-    /// How long connections that are forwarded as they are may be idle, where a rule says so.
-    pub idle: BTreeMap<String, Timespan>,
+    /// What rules say about connections that are forwarded as they are.
+    pub connections: BTreeMap<String, Connections>,
     /// Those that choose an instance by a key.
     pub hashed: BTreeSet<String>,
 }
@@ -53,7 +55,7 @@ pub(crate) fn clusters(
                 let policy = effective(top.as_ref(), subset, number);
                 let subset_name = subset.and_then(|(subset, _)| subset.name.as_deref()).unwrap_or_default();
                 let name = name(number, subset_name, service.host);
-                let one = Cluster { name: &name, service, number, port, subset, policy: &policy };
+                let one = Cluster { name: &name, service, number, port, subset, policy: &policy, caller };
                 let peer = security::Peer {
                     service,
                     number,
@@ -65,8 +67,13 @@ pub(crate) fn clusters(
                 let security = security::towards(&peer, policy.tls.as_ref(), options, problems);
                 let cluster = one.build(&security, problems);
                 let pool = policy.connection_pool.as_ref();
-                let idle = pool.and_then(|(pool, _)| pool.tcp.as_ref()?.idle_timeout);
-                clusters.idle.extend(idle.map(|idle| (name.clone(), idle)));
+                let tcp = pool.and_then(|(pool, _)| pool.tcp.as_ref());
+                let connections = Connections {
+                    idle: tcp.and_then(|tcp| tcp.idle_timeout),
+                    lifetime: tcp.and_then(|tcp| tcp.max_connection_duration),
+                    tunnel: policy.tunnel.as_ref().map(|(tunnel, _)| (*tunnel).clone()),
+                };
+                clusters.connections.insert(name.clone(), connections);
                 if policy.load_balancer.as_ref().is_some_and(|(settings, _)| load_balancing::key(settings)) {
                     clusters.hashed.insert(name.clone());
                 }
@@ -85,6 +92,7 @@ struct Cluster<'c, 's> {
     port: &'s ServicePort,
     subset: Option<&'c Placed<'s, Subset>>,
     policy: &'c EffectivePolicy<'s>,
+    caller: Caller<'c>,
 }
 
 /// Whether the instances can be found as the service says.
@@ -108,13 +116,8 @@ fn resolves(service: &Service<'_>, caller: Caller<'_>, problems: &mut Problems) 
 
 impl Cluster<'_, '_> {
     fn build(&self, security: &Security, problems: &mut Problems) -> Value {
-        let Self { name, service, number, port, subset, policy } = *self;
-        refuse(policy, problems);
-        let selected: Vec<&Endpoint<'_>> = service
-            .endpoints
-            .iter()
-            .filter(|endpoint| subset.is_none_or(|(subset, _)| selects(&subset.labels, &endpoint.labels)))
-            .collect();
+        let Self { name, service, number, port, subset, policy, caller } = *self;
+        self.point_out(problems);
         let mut cluster = Map::new();
         put(&mut cluster, "name", json!(name));
         match service.resolution() {
@@ -123,26 +126,36 @@ impl Cluster<'_, '_> {
             Resolution::DnsRoundRobin | Resolution::None => put(&mut cluster, "cluster_type", dns(true)),
             Resolution::Static | Resolution::DynamicDns => put(&mut cluster, "type", json!("STATIC")),
         }
-        let mutual = security.is_automatic();
-        let endpoints = endpoint::assignment(
-            name,
+        let balancing = policy.load_balancer.as_ref();
+        let setting = balancing.and_then(|(settings, _)| settings.locality_lb_setting.as_ref());
+        let preference = Preference {
+            locality: caller.locality,
+            labels: caller.labels,
+            setting,
+            detects_outliers: policy.outlier_detection.is_some(),
+        };
+        let selected = |endpoint: &&Endpoint<'_>| {
+            subset.is_none_or(|(subset, _)| selects(&subset.labels, &endpoint.labels))
+        };
+        let instances = endpoint::Instances {
             service,
-            (number, port),
-            &selected,
-            subset.is_some(),
-            mutual,
-            problems,
-        );
+            port: (number, port),
+            endpoints: service.endpoints.iter().filter(selected).collect(),
+            is_subset: subset.is_some(),
+            mark_mutual: security.is_automatic(),
+            preference,
+        };
+        let endpoints = endpoint::assignment(name, &instances, problems);
         put(&mut cluster, "load_assignment", endpoints);
         let pool = policy.connection_pool.as_ref().map(|(pool, _)| *pool);
         let tcp = pool.and_then(|pool| pool.tcp.as_ref());
         let timeout = tcp.and_then(|tcp| tcp.connect_timeout).map_or(json!(CONNECT_TIMEOUT), super::duration);
         put(&mut cluster, "connect_timeout", timeout);
         put(&mut cluster, "upstream_connection_options", circuit_breaker::keepalive(tcp));
-        let budget = policy.retry_budget.as_ref();
-        put(&mut cluster, "circuit_breakers", circuit_breaker::circuit_breakers(pool, budget, problems));
-        load_balancing::configure(&mut cluster, policy.load_balancer.as_ref(), problems);
-        security.apply(&mut cluster);
+        let budget = policy.retry_budget.as_ref().map(|(budget, _)| *budget);
+        put(&mut cluster, "circuit_breakers", circuit_breaker::circuit_breakers(pool, budget));
+        load_balancing::configure(&mut cluster, balancing, preference.has_shares(), problems);
+        security.apply(&mut cluster, policy.proxy_protocol.as_ref().map(|(settings, _)| *settings));
         let outliers = policy.outlier_detection.as_ref().map(|(settings, _)| *settings);
         if let Some(settings) = outliers {
             outlier_detection::configure(&mut cluster, settings);
@@ -153,6 +166,43 @@ impl Cluster<'_, '_> {
             http_protocol::options(protocol(port), pool, outliers, security.by_host()),
         );
         Value::Object(cluster)
+    }
+}
+
+impl Cluster<'_, '_> {
+    /// What has no effect here, once for all subsets.
+    fn point_out(&self, problems: &mut Problems) {
+        let Self { port, subset, policy, caller, .. } = *self;
+        let mut without_effect = |at: Path, message: &str| {
+            problems.warning(at, ProblemKind::Suspicious, format!("has no effect {message}"));
+        };
+        if let Some((_, at)) =
+            policy.tunnel.as_ref().filter(|_| protocol(port).is_some_and(Protocol::is_http))
+            && subset.is_none()
+        {
+            without_effect(
+                at.clone(),
+                "on HTTP: only connections that are forwarded as they are go through a tunnel",
+            );
+        }
+        if let Some((settings, at)) = &policy.load_balancer
+            && let Some(setting) = &settings.locality_lb_setting
+            && setting.enabled != Some(false)
+            && caller.locality == &Locality::default()
+            && (subset.is_none() || subset.is_some_and(|(subset, _)| subset.traffic_policy.is_some()))
+        {
+            let at = at.field("localityLbSetting");
+            for (field, is_there) in
+                [("distribute", !setting.distribute.is_empty()), ("failover", !setting.failover.is_empty())]
+            {
+                if is_there {
+                    without_effect(
+                        at.field(field),
+                        "where the proxy's own locality is not known: `--locality` says it",
+                    );
+                }
+            }
+        }
     }
 }
 
@@ -168,14 +218,4 @@ fn dns(single: bool) -> Value {
             "all_addresses_in_single_endpoint": single,
         }),
     )
-}
-
-/// What is legal and cannot be carried out yet.
-fn refuse(policy: &EffectivePolicy<'_>, problems: &mut Problems) {
-    if let Some((_, at)) = &policy.tunnel {
-        problems.error(at.clone(), ProblemKind::Unsupported, "tunnels cannot be carried out yet");
-    }
-    if let Some((_, at)) = &policy.proxy_protocol {
-        problems.error(at.clone(), ProblemKind::Unsupported, "the PROXY protocol cannot be spoken yet");
-    }
 }

@@ -1,6 +1,7 @@
 //! The instances of a cluster.
 
-use super::socket_address;
+use super::locality::{Instance, Locality, Preference};
+use super::{put, socket_address};
 use crate::service::{Endpoint, Service};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::service_entry::{Resolution, ServicePort};
@@ -8,42 +9,50 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+/// The instances of one port of a service, or of a subset of it.
+pub(crate) struct Instances<'e> {
+    pub service: &'e Service<'e>,
+    pub port: (u16, &'e ServicePort),
+    pub endpoints: Vec<&'e Endpoint<'e>>,
+    pub is_subset: bool,
+    /// Those that speak mutual TLS are told apart.
+    pub mark_mutual: bool,
+    pub preference: Preference<'e>,
+}
+
 /// The `load_assignment` of a cluster.
-pub(crate) fn assignment(
-    cluster: &str,
-    service: &Service<'_>,
-    (number, port): (u16, &ServicePort),
-    endpoints: &[&Endpoint<'_>],
-    is_subset: bool,
-    mark_mutual: bool,
-    problems: &mut Problems,
-) -> Value {
-    let target = port.target_port.unwrap_or(u32::from(number));
-    let mut localities: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+pub(crate) fn assignment(cluster: &str, instances: &Instances<'_>, problems: &mut Problems) -> Value {
+    let Instances { service, port: (number, port), endpoints, is_subset, mark_mutual, preference } =
+        instances;
+    let target = port.target_port.unwrap_or(u32::from(*number));
+    let none = BTreeMap::new();
+    let mut instances = Vec::new();
     let by_name =
         matches!(service.resolution(), Resolution::Dns | Resolution::DnsRoundRobin | Resolution::None);
     // A service found by DNS that lists no instances is looked up by its own name; a subset of it has none.
-    if by_name && service.endpoints.is_empty() && !is_subset {
+    if by_name && service.endpoints.is_empty() && !*is_subset {
         let address = json!({"socket_address": {"address": service.host, "port_value": target}});
-        localities.entry("").or_default().push(json!({"endpoint": {"address": address}}));
+        let endpoint = json!({"endpoint": {"address": address}});
+        instances.push(Instance { locality: Locality::default(), labels: &none, weight: 1, endpoint });
     }
     for endpoint in endpoints {
         let Some(address) = address(endpoint, port, target, problems) else { continue };
         let weight = endpoint.spec.weight.filter(|weight| *weight > 0);
-        let mut entry = json!({"endpoint": {"address": address}});
-        if let (Some(weight), Some(object)) = (weight, entry.as_object_mut()) {
-            object.insert("load_balancing_weight".to_owned(), json!(weight));
-        }
-        if let (true, true, Some(object)) = (mark_mutual, endpoint.speaks_mutual_tls(), entry.as_object_mut())
-        {
+        let mut entry = Map::new();
+        put(&mut entry, "endpoint", json!({"address": address}));
+        put(&mut entry, "load_balancing_weight", json!(weight));
+        if *mark_mutual && endpoint.speaks_mutual_tls() {
             let mark = json!({"filter_metadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}});
-            object.insert("metadata".to_owned(), mark);
+            put(&mut entry, "metadata", mark);
         }
-        localities.entry(endpoint.spec.locality.as_deref().unwrap_or_default()).or_default().push(entry);
+        instances.push(Instance {
+            locality: Locality::parse(endpoint.spec.locality.as_deref().unwrap_or_default()),
+            labels: &endpoint.labels,
+            weight: weight.unwrap_or(1),
+            endpoint: Value::Object(entry),
+        });
     }
-    let groups: Vec<Value> =
-        localities.into_iter().map(|(locality, entries)| group(locality, &entries)).collect();
-    json!({"cluster_name": cluster, "endpoints": groups})
+    json!({"cluster_name": cluster, "endpoints": preference.groups(instances)})
 }
 
 /// An endpoint's own port for the service port's name counts before the service's target port.
@@ -71,20 +80,4 @@ fn address(
         (Ok(ip), Some(number)) => socket_address(ip, number),
         _ => json!({"socket_address": {"address": text, "port_value": number}}),
     })
-}
-
-fn group(locality: &str, entries: &[Value]) -> Value {
-    let mut group = Map::new();
-    let mut parts = locality.split('/').filter(|part| !part.is_empty());
-    let mut place = Map::new();
-    for name in ["region", "zone", "sub_zone"] {
-        if let Some(part) = parts.next() {
-            place.insert(name.to_owned(), json!(part));
-        }
-    }
-    if !place.is_empty() {
-        group.insert("locality".to_owned(), Value::Object(place));
-    }
-    group.insert("lb_endpoints".to_owned(), json!(entries));
-    Value::Object(group)
 }

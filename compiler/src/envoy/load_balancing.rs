@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 pub(crate) fn configure(
     cluster: &mut Map<String, Value>,
     settings: Option<&Placed<'_, LoadBalancerSettings>>,
+    has_shares: bool,
     problems: &mut Problems,
 ) {
     let Some((settings, at)) = settings else {
@@ -21,8 +22,11 @@ pub(crate) fn configure(
     };
     refuse(settings, at, problems);
     if let Some(hash) = &settings.consistent_hash {
-        put(cluster, "load_balancing_policy", consistent_hash::policy(hash));
+        put(cluster, "load_balancing_policy", consistent_hash::policy(hash, has_shares));
         return;
+    }
+    if has_shares {
+        put(cluster, "common_lb_config", json!({"locality_weighted_lb_config": {}}));
     }
     let (policy, field) = match settings.simple.unwrap_or(SimpleLb::Unspecified) {
         SimpleLb::Unspecified | SimpleLb::LeastConn | SimpleLb::LeastRequest | SimpleLb::Passthrough => {
@@ -66,16 +70,10 @@ fn refuse(settings: &LoadBalancerSettings, at: &Path, problems: &mut Problems) {
         );
     }
     if settings.zone_aware_lb_setting.is_some() {
-        unsupported("zoneAwareLbSetting", "balancing by zone cannot be carried out yet");
-    }
-    // Switched off, or with nothing to say, it is what is done anyway.
-    let by_locality = settings.locality_lb_setting.as_ref().is_some_and(|locality| {
-        locality.enabled != Some(false)
-            && !(locality.distribute.is_empty()
-                && locality.failover.is_empty()
-                && locality.failover_priority.is_empty())
-    });
-    if by_locality {
-        unsupported("localityLbSetting", "balancing by locality cannot be carried out yet");
+        unsupported(
+            "zoneAwareLbSetting",
+            "balancing by zone cannot be carried out: Envoy has to know how many proxies like this one there are in each zone; \
+             `localityLbSetting` prefers what is near",
+        );
     }
 }

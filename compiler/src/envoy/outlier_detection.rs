@@ -45,8 +45,8 @@ pub(crate) fn configure(cluster: &mut Map<String, Value>, settings: &OutlierDete
     put(&mut out, "base_ejection_time", base_ejection_time.map_or(Value::Null, duration));
     put(&mut out, "max_ejection_percent", json!(max_ejection_percent.filter(|percent| *percent > 0)));
     cluster.insert("outlier_detection".to_owned(), Value::Object(out));
-    cluster.insert(
-        "common_lb_config".to_owned(),
-        json!({"healthy_panic_threshold": {"value": min_health_percent.unwrap_or(0)}}),
-    );
+    let common = cluster.entry("common_lb_config").or_insert_with(|| json!({}));
+    if let Some(common) = common.as_object_mut() {
+        put(common, "healthy_panic_threshold", json!({"value": min_health_percent.unwrap_or(0)}));
+    }
 }

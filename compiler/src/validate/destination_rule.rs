@@ -107,6 +107,11 @@ fn validate_policy(policy: &TrafficPolicy, at: &Path, problems: &mut Problems) {
             );
         }
     }
+    if let Some(budget) = retry_budget {
+        // 0 is no window, as if nothing were said.
+        let interval = budget.budget_interval.filter(|span| span.whole_millis() != Some(0));
+        check_duration(interval, at.field("retryBudget").field("budgetInterval"), problems);
+    }
     if let Some(percent) = retry_budget.as_ref().and_then(|budget| budget.percent)
         && !(0.0..=100.0).contains(&percent)
     {

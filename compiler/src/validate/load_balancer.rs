@@ -134,6 +134,45 @@ fn is_prime(number: u64) -> bool {
     number >= 2 && (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d))
 }
 
+/// `region/zone/subzone`, the end of which may be missing or starred.
+fn check_place(place: &str, at: &Path, problems: &mut Problems) {
+    let parts: Vec<&str> = place.split('/').collect();
+    let starred = parts.iter().position(|part| part.contains('*'));
+    let is_fine = parts.len() <= 3
+        && parts.iter().all(|part| !part.is_empty() && (*part == "*" || !part.contains('*')))
+        && starred.is_none_or(|star| star + 1 == parts.len());
+    if !is_fine {
+        problems.error(
+            at.clone(),
+            ProblemKind::InvalidValue,
+            format!("expected a locality such as `region/zone/subzone` or `region/*`, found `{place}`"),
+        );
+    }
+}
+
+/// Two of which one lies within the other leave open which is meant.
+fn check_apart<'p>(
+    place: &str,
+    mut earlier: impl Iterator<Item = &'p str>,
+    at: &Path,
+    problems: &mut Problems,
+) {
+    let bare = |place: &str| place.trim_end_matches('*').trim_end_matches('/').to_owned();
+    let within = |inner: &str, outer: &str| {
+        let (inner, outer) = (bare(inner), bare(outer));
+        outer.is_empty()
+            || inner == outer
+            || inner.strip_prefix(&outer).is_some_and(|rest| rest.starts_with('/'))
+    };
+    if let Some(other) = earlier.find(|other| within(place, other) || within(other, place)) {
+        problems.error(
+            at.clone(),
+            ProblemKind::Conflict,
+            format!("`{place}` and `{other}` overlap: each locality may be named once"),
+        );
+    }
+}
+
 fn validate_locality(
     settings: &LocalityLbSetting,
     outlier_detection: bool,
@@ -148,8 +187,20 @@ fn validate_locality(
             "expected `distribute` or `failover`, not both",
         );
     }
+    let origins: Vec<&str> =
+        distribute.iter().map(|entry| entry.from.as_deref().unwrap_or_default()).collect();
+    for (index, from) in origins.iter().enumerate() {
+        let at = at.field("distribute").index(index).field("from");
+        check_place(from, &at, problems);
+        check_apart(from, origins.iter().take(index).copied(), &at, problems);
+    }
     for (index, entry) in distribute.iter().enumerate() {
         let at = at.field("distribute").index(index).field("to");
+        let places: Vec<&str> = entry.to.keys().map(String::as_str).collect();
+        for (index, place) in places.iter().enumerate() {
+            check_place(place, &at.field(place), problems);
+            check_apart(place, places.iter().take(index).copied(), &at.field(place), problems);
+        }
         for (locality, share) in entry.to.iter().filter(|(_, share)| !(1..=100).contains(*share)) {
             problems.error(
                 at.field(locality),

@@ -232,6 +232,20 @@ fn traffic_policies() {
              warning loadBalancer.localityLbSetting: has no effect without `outlierDetection`",
         ),
         (
+            "{outlierDetection: {}, loadBalancer: {localityLbSetting: {distribute: [{from: 'eu/*', to: {'eu/1': 50, 'eu/1/*': 50}}, \
+             {from: eu/1, to: {'*/1': 100}}, {from: '', to: {a/b/c/d: 100}}]}}}",
+            "loadBalancer.localityLbSetting.distribute[1].from: `eu/1` and `eu/*` overlap: each locality may be named once\n\
+             loadBalancer.localityLbSetting.distribute[2].from: expected a locality such as `region/zone/subzone` or `region/*`, found ``\n\
+             loadBalancer.localityLbSetting.distribute[2].from: `` and `eu/*` overlap: each locality may be named once\n\
+             loadBalancer.localityLbSetting.distribute[0].to[\"eu/1/*\"]: `eu/1/*` and `eu/1` overlap: each locality may be named once\n\
+             loadBalancer.localityLbSetting.distribute[1].to[\"*/1\"]: expected a locality such as `region/zone/subzone` or `region/*`, found `*/1`\n\
+             loadBalancer.localityLbSetting.distribute[2].to[\"a/b/c/d\"]: expected a locality such as `region/zone/subzone` or `region/*`, found `a/b/c/d`",
+        ),
+        (
+            "{retryBudget: {budgetInterval: 1us}}",
+            "retryBudget.budgetInterval: expected at least `1ms` and a whole number of milliseconds",
+        ),
+        (
             "{tls: {mode: MUTUAL}}",
             "tls.clientCertificate: missing: the mode MUTUAL needs a certificate and its key\n\
              tls.privateKey: missing: the mode MUTUAL needs a certificate and its key",

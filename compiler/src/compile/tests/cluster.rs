@@ -8,13 +8,13 @@ fn a_connection_pool_bounds_connections_and_requests() {
         "{connectionPool: {tcp: {maxConnections: 5, connectTimeout: 250ms, maxConnectionDuration: 1h, idleTimeout: 0s, \
          tcpKeepalive: {probes: 3, time: 7200s, interval: 1500ms}}, \
          http: {http1MaxPendingRequests: 1, http2MaxRequests: 2, maxRequestsPerConnection: 3, maxRetries: 4}}, \
-         retryBudget: {percent: 25}}",
+         retryBudget: {percent: 25, budgetInterval: 10s}}",
     ));
     let cluster = cluster(&proxy, "outbound|80||customers.shop.svc.cluster.local");
     assert_eq!(
         cluster["circuit_breakers"]["thresholds"],
         json!([{"max_connections": 5, "max_pending_requests": 1, "max_requests": 2, "max_retries": 4, "track_remaining": true,
-                "retry_budget": {"budget_percent": {"value": 25.0}, "min_retry_concurrency": 3}}])
+                "retry_budget": {"budget_percent": {"value": 25.0}, "min_retry_concurrency": 3, "budget_interval": "10s"}}])
     );
     assert_eq!(cluster["connect_timeout"], "0.250s");
     assert_eq!(
@@ -240,4 +240,37 @@ fn retries_stay_with_the_instance_that_a_key_points_to_unless_a_rule_says_otherw
         ring["consistent_hashing_lb_config"]["hash_policy"],
         json!([{"connection_properties": {"source_ip": true}}])
     );
+}
+
+#[test]
+fn the_proxy_protocol_stands_before_tls() {
+    let inner = |proxy: &CompiledProxy| {
+        let cluster = cluster(proxy, "outbound|80||customers.shop.svc.cluster.local");
+        let socket = &cluster["transport_socket"]["typed_config"];
+        (socket["config"]["version"].clone(), socket["transport_socket"]["name"].clone())
+    };
+    let plain = compiled(&with_policy("{proxyProtocol: {}}"));
+    assert_eq!(inner(&plain), (json!("V1"), json!("envoy.transport_sockets.raw_buffer")));
+    let tls = compiled(&with_policy(
+        "{proxyProtocol: {version: V2}, tls: {mode: SIMPLE, insecureSkipVerify: true}}",
+    ));
+    assert_eq!(inner(&tls), (json!("V2"), json!("envoy.transport_sockets.tls")));
+}
+
+#[test]
+fn what_asks_for_the_proxys_locality_is_pointed_out_where_it_is_not_known() {
+    let text = with_policy(
+        "{loadBalancer: {localityLbSetting: {distribute: [{from: eu, to: {eu: 100}}]}}, outlierDetection: {}}",
+    );
+    let warnings = |options: &Options| {
+        let sources = Sources::from_text("shop.yaml", &text);
+        let compiled = crate::compile(&sources, &gateway(), options).unwrap();
+        compiled.warnings.iter().map(|finding| finding.message.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(&Options::default()),
+        ["has no effect where the proxy's own locality is not known: `--locality` says it"]
+    );
+    let known = Options { locality: Some("eu/1".to_owned()), ..Options::default() };
+    assert_eq!(warnings(&known), [""; 0]);
 }

@@ -5,22 +5,16 @@ use super::*;
 #[test]
 fn what_cannot_be_carried_out_is_refused_with_its_place() {
     for (policy, path, message) in [
-        ("{tunnel: {targetHost: a.b, targetPort: 1}}", "tunnel", "tunnels cannot be carried out yet"),
-        ("{proxyProtocol: {}}", "proxyProtocol", "the PROXY protocol cannot be spoken yet"),
         (
             "{loadBalancer: {simple: PASSTHROUGH}}",
             "loadBalancer.simple",
             "PASSTHROUGH cannot be carried out: a connection has no destination of the client's own here",
         ),
         (
-            "{loadBalancer: {localityLbSetting: {failoverPriority: [a]}}, outlierDetection: {}}",
-            "loadBalancer.localityLbSetting",
-            "balancing by locality cannot be carried out yet",
-        ),
-        (
-            "{retryBudget: {budgetInterval: 1s}}",
-            "retryBudget.budgetInterval",
-            "a window for the retry budget cannot be carried out yet",
+            "{loadBalancer: {zoneAwareLbSetting: {}}}",
+            "loadBalancer.zoneAwareLbSetting",
+            "balancing by zone cannot be carried out: Envoy has to know how many proxies like this one there are in each zone; \
+             `localityLbSetting` prefers what is near",
         ),
     ] {
         let found = refused(&with_policy(policy));

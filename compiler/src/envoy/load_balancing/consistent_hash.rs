@@ -36,22 +36,30 @@ pub(super) fn key(hash: &ConsistentHashLb) -> Option<Value> {
 }
 
 /// The balancer. The key stands here and not in a route: what a request is hashed by depends on where it goes.
-pub(super) fn policy(hash: &ConsistentHashLb) -> Value {
+pub(super) fn policy(hash: &ConsistentHashLb, has_shares: bool) -> Value {
     let keys: Vec<Value> = key(hash).into_iter().collect();
-    let common = json!({"hash_policy": keys});
+    let mut fields = Map::new();
+    put(&mut fields, "consistent_hashing_lb_config", json!({"hash_policy": keys}));
+    if has_shares {
+        put(&mut fields, "locality_weighted_lb_config", json!({}));
+    }
     let balancer = match &hash.maglev {
-        Some(maglev) => extension(
-            "envoy.load_balancing_policies.maglev",
-            "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
-            json!({"table_size": maglev.table_size, "consistent_hashing_lb_config": common}),
-        ),
+        Some(maglev) => {
+            put(&mut fields, "table_size", json!(maglev.table_size));
+            extension(
+                "envoy.load_balancing_policies.maglev",
+                "envoy.extensions.load_balancing_policies.maglev.v3.Maglev",
+                Value::Object(fields),
+            )
+        }
         None => {
             let ring = hash.ring_hash.as_ref().and_then(|ring| ring.minimum_ring_size);
             let size = ring.or(hash.minimum_ring_size).filter(|size| *size > 0).unwrap_or(RING_SIZE);
+            put(&mut fields, "minimum_ring_size", json!(size));
             extension(
                 "envoy.load_balancing_policies.ring_hash",
                 "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
-                json!({"minimum_ring_size": size, "consistent_hashing_lb_config": common}),
+                Value::Object(fields),
             )
         }
     };
