@@ -347,6 +347,9 @@ pub struct Credentials {
     /// The socket (or an address on loopback) of a server of certificates, such as SPIRE's agent, instead of that folder
     #[arg(long, value_name = "PATH|ADDRESS", conflicts_with = "certs")]
     pub sds: Option<SdsAddress>,
+    /// The roots (PEM) that servers of a `jwksUri` with https are verified with [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    pub jwks_ca: Option<PathBuf>,
     /// The gateway's service account, whose certificate it shows [default: istio-ingressgateway-service-account]
     #[arg(long, value_name = "NAME", requires = "gateway")]
     pub gateway_service_account: Option<String>,

@@ -88,11 +88,12 @@ pub fn explain_denials(asked: bool, engine: Engine) -> Result<bool, Failure> {
 
 /// The compiler's options about certificates.
 pub fn credentials(options: Options, credentials: &Credentials) -> Options {
-    let Credentials { secrets, certs, sds, gateway_service_account } = credentials;
+    let Credentials { secrets, certs, sds, jwks_ca, gateway_service_account } = credentials;
     Options {
         secrets: secrets.clone(),
         certificates: certs.clone(),
         sds: sds.clone(),
+        jwks_ca: jwks_ca.clone(),
         gateway_service_account: gateway_service_account.clone().unwrap_or(options.gateway_service_account),
         ..options
     }

@@ -6,6 +6,7 @@ mod keys;
 mod validate;
 
 use crate::envoy::{duration, extension, put};
+use crate::options::Options;
 use crate::source::Sources;
 use keys::Keys;
 use mesh_policy_core::authz::Scope;
@@ -34,6 +35,7 @@ const SPACE_DELIMITED: [&str; 2] = ["scope", "permission"];
 pub fn filter(
     sources: &Sources,
     proxy: &ProxyContext,
+    options: &Options,
     clusters: &mut BTreeMap<String, Value>,
     problems: &mut Problems,
 ) -> Option<Value> {
@@ -41,7 +43,7 @@ pub fn filter(
     if rules.is_empty() {
         return None;
     }
-    let mut keys = Keys { clusters, problems };
+    let mut keys = Keys { roots: options.jwks_ca.as_deref(), clusters, problems };
     let mut providers = Map::new();
     for (index, (rule, at)) in rules.iter().enumerate() {
         let Some((name, value)) = keys.of(rule, at) else { continue };

@@ -44,6 +44,8 @@ pub struct Options {
     pub sds: Option<SdsAddress>,
     /// Where the proxy is, `region/zone/subzone`; that of its WorkloadEntry when nothing is said.
     pub locality: Option<String>,
+    /// The roots, a PEM file, that servers of a `jwksUri` with https are verified with; those of the machine when `None`.
+    pub jwks_ca: Option<PathBuf>,
     /// The trust domain.
     pub trust_domain: String,
     /// Former and foreign names of the trust domain.
@@ -83,6 +85,7 @@ impl Default for Options {
             certificates: None,
             sds: None,
             locality: None,
+            jwks_ca: None,
             trust_domain: "cluster.local".to_owned(),
             trust_domain_aliases: Vec::new(),
             root_namespace: "istio-system".to_owned(),

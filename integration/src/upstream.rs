@@ -178,6 +178,11 @@ impl Upstream {
         self.shared.set_status(status);
     }
 
+    /// From now on, answers every request with this JSON; `None` has it tell again what it received.
+    pub fn answer_with(&self, body: Option<String>) {
+        self.shared.set_body(body);
+    }
+
     /// Every request received since the start or the last [`clear`](Self::clear), in order.
     pub fn requests(&self) -> Vec<Received> {
         self.records().all()

@@ -1,10 +1,13 @@
 //! Where the keys of an issuer come from.
 
-use super::{JwtRule, Map, Path, ProblemKind, Problems, Value, duration, json, put};
+use super::{JwtRule, Map, ProblemKind, Problems, Value, duration, json, put};
+use crate::certificate;
 use crate::envoy::cluster;
 use mesh_policy_istio::decode::Timespan;
+use mesh_policy_istio::path;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 /// How long keys may take to arrive when a rule does not say.
 const FETCH_TIMEOUT: &str = "5s";
@@ -22,6 +25,8 @@ const SYSTEM_ROOTS: [&str; 5] = [
 ];
 
 pub(super) struct Keys<'a> {
+    /// What to trust instead of the machine's roots.
+    pub roots: Option<&'a Path>,
     pub clusters: &'a mut BTreeMap<String, Value>,
     pub problems: &'a mut Problems,
 }
@@ -31,7 +36,7 @@ type Field = (&'static str, Value);
 
 impl Keys<'_> {
     /// The field that says where the keys are. `None` when that was refused.
-    pub(super) fn of(&mut self, rule: &JwtRule, at: &Path) -> Option<Field> {
+    pub(super) fn of(&mut self, rule: &JwtRule, at: &path::Path) -> Option<Field> {
         let text = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(keys) = text(&rule.jwks) {
             return Some(("local_jwks", json!({"inline_string": keys})));
@@ -61,7 +66,7 @@ impl Keys<'_> {
     }
 
     /// The cluster that leads to the host of `uri`: a service's, or one of its own that asks DNS.
-    fn cluster(&mut self, uri: &str, at: &Path) -> Option<String> {
+    fn cluster(&mut self, uri: &str, at: &path::Path) -> Option<String> {
         let Some(Address { secure, host, port }) = Address::of(uri) else {
             self.problems.error(
                 at.clone(),
@@ -83,11 +88,37 @@ impl Keys<'_> {
         if let Some(assignment) = found.get_mut("load_assignment").and_then(Value::as_object_mut) {
             put(assignment, "cluster_name", json!(name));
         }
-        if secure {
-            found.entry("transport_socket").or_insert_with(|| tls(&host));
+        // A DestinationRule that says how to speak TLS with the service stays in force.
+        if secure && !found.contains_key("transport_socket") {
+            let roots = self.roots(at)?;
+            put(&mut found, "transport_socket", tls(&host, &roots));
         }
         self.clusters.insert(name.clone(), Value::Object(found));
         Some(name)
+    }
+
+    /// The file with the roots that public hosts are verified with.
+    fn roots(&mut self, at: &path::Path) -> Option<PathBuf> {
+        let found = match self.roots {
+            Some(file) => certificate::check_roots(file).map(|()| file.to_owned()),
+            None => {
+                let mut known = SYSTEM_ROOTS.into_iter().map(PathBuf::from);
+                known
+                    .find(|file| file.is_file())
+                    .ok_or_else(|| "this machine has no file with roots".to_owned())
+            }
+        };
+        found
+            .map_err(|message| {
+                self.problems
+                    .error(
+                        at.clone(),
+                        ProblemKind::InvalidValue,
+                        format!("the host cannot be verified: {message}"),
+                    )
+                    .help("`--jwks-ca FILE` names the roots, in PEM");
+            })
+            .ok()
     }
 }
 
@@ -141,13 +172,12 @@ fn by_dns(host: &str, port: u16) -> Map<String, Value> {
     cluster
 }
 
-/// TLS towards a public host: its certificate must be for its name, from a root that the machine trusts.
-fn tls(host: &str) -> Value {
-    let roots = SYSTEM_ROOTS.into_iter().find(|file| std::path::Path::new(file).is_file());
+/// TLS towards a public host: its certificate must be for its name, from one of these roots.
+fn tls(host: &str, roots: &Path) -> Value {
     let kind = if host.parse::<IpAddr>().is_ok() { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({
         "common_tls_context": {"validation_context": {
-            "trusted_ca": {"filename": roots.unwrap_or(SYSTEM_ROOTS[0])},
+            "trusted_ca": {"filename": roots},
             "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": host}}],
         }},
     });

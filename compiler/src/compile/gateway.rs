@@ -45,9 +45,9 @@ pub(super) fn build(
     let enforced: Vec<EnforcedListener> =
         servers.http.iter().map(|listener| for_listener(sources, labels, listener, options)).collect();
     // The workload is the same for all listeners.
-    let authentication = enforced
-        .first()
-        .and_then(|first| authentication::filter(sources, &first.proxy, &mut clusters.by_name, problems));
+    let authentication = enforced.first().and_then(|first| {
+        authentication::filter(sources, &first.proxy, options, &mut clusters.by_name, problems)
+    });
     let providers = custom::providers(sources, &services, &clusters);
     custom::check_protocols(sources, &services, problems);
     let reach = Reach { namespace, services: &services, clusters: &clusters };

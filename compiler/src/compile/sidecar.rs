@@ -229,7 +229,7 @@ impl Sidecar<'_, '_> {
             clusters.insert(cluster.clone(), self.application(&cluster, number, &port)?);
             let enforced = self.enforced(Direction::Inbound, Some(number));
             let authentication =
-                authentication::filter(self.sources, &enforced.proxy, clusters, self.problems);
+                authentication::filter(self.sources, &enforced.proxy, self.options, clusters, self.problems);
             let name = inbound(number);
             let mut before = custom::filters(&name, &enforced, providers, self.options, self.problems);
             before.extend(authentication);

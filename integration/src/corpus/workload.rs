@@ -7,7 +7,7 @@ use crate::modules::Module;
 use crate::upstream::Upstream;
 use crate::{Error, Result};
 use mesh_policy_compiler::native::http_filters_for_policies;
-use mesh_policy_compiler::{Sources, authentication_filter};
+use mesh_policy_compiler::{Options, Sources, authentication_filter};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::workload::Workload;
@@ -73,7 +73,8 @@ fn authentication(loaded: &Loaded, workload: &Workload) -> Result<Option<Value>>
     let sources = Sources::from_text("group.json", &list.to_string());
     let mut problems = Problems::new();
     let proxy = proxy(workload, &mut problems);
-    let filter = authentication_filter(&sources, &proxy, &mut BTreeMap::new(), &mut problems);
+    let filter =
+        authentication_filter(&sources, &proxy, &Options::default(), &mut BTreeMap::new(), &mut problems);
     if problems.is_empty() { Ok(filter) } else { Err(Error::new(problems.to_string())) }
 }
 

@@ -157,8 +157,13 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
             filters
         }
     };
-    let tokens =
-        compiler::authentication_filter(&sources, &proxy, &mut BTreeMap::new(), &mut Problems::new());
+    let tokens = compiler::authentication_filter(
+        &sources,
+        &proxy,
+        &Options::default(),
+        &mut BTreeMap::new(),
+        &mut Problems::new(),
+    );
     filters.splice(..0, tokens);
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
     let listener = config::listener_with("workload", &filters, &config::route_to(CLUSTER), &manager);

@@ -55,6 +55,7 @@ pub(super) struct Shared {
     version: String,
     headers: HeaderMap,
     status: Mutex<Option<u16>>,
+    body: Mutex<Option<String>>,
     tries: Tries,
     message: Option<fn(&Received) -> Vec<u8>>,
     pub(super) records: Records,
@@ -77,12 +78,21 @@ impl Shared {
             status: Mutex::new(status),
             tries,
             message,
+            body: Mutex::default(),
             records: Records::default(),
         })
     }
 
     pub(super) fn set_status(&self, status: Option<u16>) {
         *self.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    pub(super) fn set_body(&self, body: Option<String>) {
+        *self.body.lock().unwrap_or_else(PoisonError::into_inner) = body;
+    }
+
+    fn body(&self) -> Option<String> {
+        self.body.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn status(&self) -> Option<u16> {
@@ -175,7 +185,9 @@ async fn receive(request: Request<Incoming>, peer: Vec<String>) -> hyper::Result
 fn respond(shared: &Shared, received: &Received, status: u16) -> Result<Response<Body>> {
     let mut echo = Echo::to_json(&shared.name, &shared.version, received).to_string().into_bytes();
     let grpc = received.header("content-type").is_some_and(|kind| kind.starts_with("application/grpc"));
-    let body = if grpc {
+    let body = if let Some(body) = shared.body() {
+        Full::new(Bytes::from(body)).boxed_unsync()
+    } else if grpc {
         let status = received.header("x-echo-grpc-status").unwrap_or_else(|| "0".to_owned());
         let mut trailers = Headers::default();
         trailers.push("grpc-status", status);
