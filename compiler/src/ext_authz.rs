@@ -331,3 +331,6 @@ fn header_names(names: &[String]) -> Value {
         .collect();
     json!({"patterns": patterns})
 }
+
+#[cfg(test)]
+mod tests;

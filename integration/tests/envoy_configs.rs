@@ -84,6 +84,39 @@ fn the_policies_that_stand_in_the_mtls_configuration_are_accepted() {
 }
 
 #[test]
+fn a_provider_between_two_instances_of_the_filter_is_asked_about_what_a_custom_policy_names() {
+    let (service, provider) = (Upstream::start("service").unwrap(), Upstream::start("opa").unwrap());
+    let port = |upstream: &Upstream| format!("port_value: {}", upstream.address().port());
+    let module = Module::Authz.path().unwrap();
+    let (_folder, path) = copy(
+        "authz-custom.yaml",
+        &[
+            ("port_value: 8443", "port_value: 0"),
+            ("port_value: 8080", &port(&service)),
+            ("port_value: 9000", &port(&provider)),
+            ("dist/mesh_authz.wasm", module.to_str().unwrap()),
+        ],
+    )
+    .unwrap();
+    let envoy = Envoy::start(&path, &Options::default()).unwrap();
+    let client = Client::new(envoy.listener("inbound").unwrap());
+    let status = |request: Request| client.send(&request.host("backend")).unwrap().status;
+    assert_eq!(status(Request::get("/").header("x-mesh-policy-ext-authz", "opa")), 200);
+    assert_eq!(provider.count(), 0);
+    assert_eq!(status(Request::get("/x/../admin").header("x-mesh-policy-ext-authz", "no")), 200);
+    assert_eq!(provider.count(), 1);
+    // Allowed by the provider, denied behind it.
+    assert_eq!(status(Request::new("PUT", "/admin")), 403);
+    assert_eq!((provider.count(), service.count()), (2, 2));
+    provider.always(Some(401));
+    assert_eq!(status(Request::get("/admin")), 401);
+    assert_eq!(service.count(), 2);
+    drop(provider);
+    assert_eq!(status(Request::get("/admin")), 403);
+    assert_eq!(status(Request::get("/")), 200);
+}
+
+#[test]
 fn the_readme_lists_every_configuration() {
     let folder = repository().join("envoy-configs");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();

@@ -111,6 +111,12 @@ fn authorization_policy_has_a_row_for_every_field_and_a_test_for_every_row() {
 }
 
 #[test]
+fn external_authorizers_have_a_row_for_every_field_and_a_test_for_every_row() {
+    let types = ["ExternalAuthorizationHttp", "ExternalAuthorizationGrpc", "RequestBody"];
+    compare("authorization-policy.md", "External authorizers", "mesh_config.rs", &types);
+}
+
+#[test]
 fn request_authentication_has_a_row_for_every_field_and_a_test_for_every_row() {
     let types = ["RequestAuthentication", "JwtRule", "JwtHeader", "ClaimToHeader"];
     compare("authorization-policy.md", "RequestAuthentication", "authentication.rs", &types);
