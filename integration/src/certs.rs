@@ -119,6 +119,19 @@ impl Authority {
         self.sign(params)
     }
 
+    /// Fills a folder as `mesh-policy certs` does: `ca.crt`, and a certificate for each account of a namespace.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn lay_out(&self, folder: &Path, accounts: &[(&str, &str)]) -> Result<()> {
+        for (namespace, account) in accounts {
+            let identity = self.workload(&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}"))?;
+            identity.save_as_secret(&folder.join(namespace).join(account), None)?;
+        }
+        let ca = folder.join("ca.crt");
+        fs::copy(self.certificate(), &ca).context(format_args!("writing `{}`", ca.display())).map(drop)
+    }
+
     /// A certificate with exactly these subject alternative names.
     ///
     /// # Errors

@@ -8,9 +8,7 @@
 )]
 
 use std::{
-    fs,
     net::{IpAddr, SocketAddr},
-    path::Path,
     sync::{Arc, OnceLock},
 };
 
@@ -134,19 +132,11 @@ struct World {
 const PORTS: [&str; 6] =
     ["PORT-STRICT", "PORT-BOTH", "PORT-PLAIN", "PORT-BYTES", "PORT-ANY", "PORT-FRONTEND"];
 
-fn lay_out(authority: &Authority, folder: &Path) -> Result<()> {
-    fs::copy(authority.certificate(), folder.join("ca.crt")).unwrap();
-    for (namespace, account) in [("my-app", "frontend"), ("my-app", "backend"), ("istio-system", "edge")] {
-        let identity = authority.workload(&format!("spiffe://cluster.local/ns/{namespace}/sa/{account}"))?;
-        identity.save_as_secret(&folder.join(namespace).join(account), None)?;
-    }
-    Ok(())
-}
-
 fn start() -> Result<World> {
     let (authority, strangers) = (Authority::new("mesh")?, Authority::new("strangers")?);
     let certificates = tempfile::tempdir().unwrap();
-    lay_out(&authority, certificates.path())?;
+    let accounts = [("my-app", "frontend"), ("my-app", "backend"), ("istio-system", "edge")];
+    authority.lay_out(certificates.path(), &accounts)?;
     let app = Upstream::start("backend")?;
     let mut text = RESOURCES.replace("PORT-APP", &app.address().port().to_string());
     let mut numbers = Vec::new();
