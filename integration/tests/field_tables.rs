@@ -121,3 +121,79 @@ fn request_authentication_has_a_row_for_every_field_and_a_test_for_every_row() {
     let types = ["RequestAuthentication", "JwtRule", "JwtHeader", "ClaimToHeader"];
     compare("authorization-policy.md", "RequestAuthentication", "authentication.rs", &types);
 }
+
+/// The fields of each type in files of the wire model, in their order, each with the type that it holds.
+fn wire_types(files: &[&str]) -> BTreeMap<String, Vec<(String, String)>> {
+    let mut types: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+    for file in files {
+        let text = fs::read_to_string(repository().join("shared/istio/src").join(file)).unwrap();
+        let mut current = None;
+        for line in text.lines().map(str::trim) {
+            if let Some(rest) = line.strip_prefix("pub struct ") {
+                current = rest.split([' ', '{']).next().map(str::to_owned);
+            } else if line.starts_with("pub enum ") {
+                current = None;
+            } else if let (Some(name), Some((field, rest))) = (&current, line.split_once("\" => ")) {
+                let (_, kind) = rest.split_once(": ").unwrap();
+                let field = (field.trim_start_matches('"').to_owned(), kind.trim_end_matches(',').to_owned());
+                types.entry(name.clone()).or_default().push(field);
+            }
+        }
+    }
+    types
+}
+
+/// The paths of all fields below a type. Each type is laid out where it comes first.
+fn paths(
+    types: &BTreeMap<String, Vec<(String, String)>>,
+    root: &str,
+    above: &str,
+    seen: &mut BTreeSet<String>,
+) -> Vec<String> {
+    let mut found = Vec::new();
+    for (field, kind) in &types[root] {
+        let path = format!("{above}{field}");
+        found.push(path.clone());
+        let inner = kind.trim_end_matches('>').rsplit(['<', ' ']).next().unwrap_or_default();
+        if types.contains_key(inner) && seen.insert(inner.to_owned()) {
+            let several = if kind.starts_with("Vec<") {
+                "[]"
+            } else if kind.starts_with("BTreeMap<") {
+                "{}"
+            } else {
+                ""
+            };
+            found.extend(paths(types, inner, &format!("{path}{several}."), seen));
+        }
+    }
+    found
+}
+
+/// As [`compare`], path by path.
+fn compare_paths(document: &str, heading: &str, root: &str, files: &[&str], laid_out_elsewhere: &[&str]) {
+    let known = tests();
+    let mut seen = laid_out_elsewhere.iter().map(|name| (*name).to_owned()).collect();
+    let expected: BTreeSet<String> = paths(&wire_types(files), root, "", &mut seen).into_iter().collect();
+    let rows = rows(document, heading);
+    let written: BTreeSet<String> = rows.iter().map(|(path, _)| path.clone()).collect();
+    assert_eq!(written, expected, "{document}: {heading}");
+    assert_eq!(written.len(), rows.len(), "{document}: {heading}: a field has two rows");
+    for (path, tests) in &rows {
+        assert!(!tests.is_empty(), "{document}: `{path}` names no test");
+        for test in tests {
+            assert!(known.contains(test), "{document}: `{path}`: there is no test `{test}`");
+        }
+    }
+}
+
+#[test]
+fn the_meshs_resources_have_a_row_for_every_field_and_a_test_for_every_row() {
+    let document = "mesh-resources.md";
+    compare_paths(document, "Gateway", "Gateway", &["gateway.rs"], &[]);
+    let files = ["destination_rule.rs", "authorization_policy.rs", "virtual_service.rs"];
+    compare_paths(document, "DestinationRule", "DestinationRule", &files, &[]);
+    compare_paths(document, "ServiceEntry", "ServiceEntry", &["service_entry.rs"], &["WorkloadEntry"]);
+    compare_paths(document, "WorkloadEntry", "WorkloadEntry", &["service_entry.rs"], &[]);
+    let files = ["authentication.rs", "authorization_policy.rs"];
+    compare_paths(document, "PeerAuthentication", "PeerAuthentication", &files, &[]);
+}

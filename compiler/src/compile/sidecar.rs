@@ -21,6 +21,7 @@ use crate::native;
 use crate::options::{Engine, Modules, Options, WorkloadChoice};
 use crate::peer_authentication::{Mode, modes, warn_without_certificate};
 use crate::plugin::{Direction, EnforcedListener, for_sidecar};
+use crate::service::Service;
 use crate::sidecar::{Site, SitePort, find};
 use crate::source::Sources;
 use crate::tls::mesh_server;
@@ -29,6 +30,7 @@ use mesh_policy_core::route::RouteTable;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Spec;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// What Istio's own clients offer, by which a sidecar knows them.
@@ -91,6 +93,8 @@ pub(super) fn build(
     retries::settle(&mut outbound, &reach);
     let name = format!("127.0.0.1_{}", options.outbound_port);
     let table = RouteTable::compile(&outbound.resources, &outbound.proxy, &mut Problems::new());
+    // Two services with one address, say: Envoy takes each name once, and Istio gives it to the first.
+    let mut taken = BTreeSet::new();
     let own: Vec<envoy::route::OwnHost> = services
         .iter()
         .filter_map(|service| {
@@ -102,10 +106,10 @@ pub(super) fn build(
             let clusters = ports.iter().map(|port| (*port, envoy::cluster::name(*port, "", service.host)));
             let clusters: Vec<(u16, String)> =
                 clusters.filter(|(_, name)| reach.clusters.by_name.contains_key(name)).collect();
-            (!clusters.is_empty()).then(|| envoy::route::OwnHost {
-                domains: domains(service.host, service.namespace() == namespace),
-                clusters,
-            })
+            let mut domains = domains(service, namespace);
+            domains.retain(|domain| clusters.is_empty() || taken.insert(domain.clone()));
+            (!clusters.is_empty() && !domains.is_empty())
+                .then_some(envoy::route::OwnHost { domains, clusters })
         })
         .collect();
     let routes = envoy::route::Routes {
@@ -139,12 +143,19 @@ fn inbound(number: u16) -> String {
     format!("inbound_{number}")
 }
 
-/// The names by which an application calls a service; the shortest ones only in their own namespace.
-fn domains(host: &str, is_own: bool) -> Vec<String> {
+/// The names by which an application calls a service; the shortest ones only in their own namespace, and its addresses.
+fn domains(service: &Service<'_>, namespace: &str) -> Vec<String> {
+    let (host, is_own) = (service.host, service.namespace() == namespace);
     let mut domains = vec![host.to_owned()];
     if !host.starts_with('*') {
         domains.push(format!("{host}."));
     }
+    // A network is no host that a request could name.
+    let addresses = service.spec.addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
+    domains.extend(addresses.map(|address| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }));
     let parts: Vec<&str> = host.splitn(4, '.').collect();
     if let [name, namespace, "svc", _] = parts.as_slice() {
         domains.push(format!("{name}.{namespace}.svc"));

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 mod cluster;
 mod envoy;
+mod fields;
 mod refusal;
 mod sidecar;
 mod tls;

@@ -101,7 +101,9 @@ fn resolves(service: &Service<'_>, caller: Caller<'_>, problems: &mut Problems) 
     let refused = match resolution {
         Resolution::None if caller.is_sidecar && !service.host.starts_with('*') => return true,
         Resolution::None => "a connection has no destination of the client's own here",
-        Resolution::DynamicDns => "looking up the host of each request cannot be carried out yet",
+        Resolution::DynamicDns => {
+            "a client would choose, by the host and port that it names, where this proxy connects to"
+        }
         Resolution::Static | Resolution::Dns | Resolution::DnsRoundRobin => return true,
     };
     problems

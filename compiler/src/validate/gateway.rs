@@ -44,9 +44,12 @@ pub(super) fn validate(resource: &Resource, gateway: &Gateway, problems: &mut Pr
 }
 
 fn validate_server(server: &Server, at: &Path, problems: &mut Problems) {
-    // Hosts are judged with the routes, as the filters read them too. `defaultEndpoint` has no effect in Istio either;
-    // `name` only names statistics.
-    let Server { port, bind, hosts: _, tls, default_endpoint: _, name: _ } = server;
+    // Hosts are judged with the routes, as the filters read them too; `name` only names statistics.
+    let Server { port, bind, hosts: _, tls, default_endpoint, name: _ } = server;
+    if default_endpoint.is_some() {
+        let message = "has no effect, in Istio neither";
+        problems.warning(at.field("defaultEndpoint"), ProblemKind::Suspicious, message);
+    }
     let unix = bind.as_deref().is_some_and(|bind| bind.starts_with("unix://"));
     if let Some(bind) = bind.as_deref().filter(|bind| !bind.is_empty()) {
         let good = match bind.strip_prefix("unix://") {

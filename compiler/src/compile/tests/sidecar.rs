@@ -144,3 +144,24 @@ fn permissive_without_a_certificate_is_plain_text_and_warned_about() {
         assert_eq!(warnings(spec), [""; 0], "{spec}");
     }
 }
+
+#[test]
+fn a_service_is_called_by_its_addresses_too() {
+    let text = MESH.replace(
+        "hosts: [outside.io]\n",
+        "hosts: [outside.io]\n  addresses: [240.0.0.9, '2001:2::9', 10.0.0.0/8]\n",
+    );
+    // An address that two services have is the first one's.
+    let second = "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: second, namespace: shop}\n\
+                  spec: {hosts: [second.io], addresses: [240.0.0.9], ports: [{number: 80, name: http, protocol: HTTP}]}\n";
+    let proxy = sidecar(&format!("{text}{second}")).unwrap();
+    let outbound = &proxy.bootstrap["static_resources"]["listeners"][2];
+    let hosts = outbound
+        .pointer("/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts")
+        .and_then(Value::as_array)
+        .unwrap();
+    let own = hosts.iter().find(|host| host["domains"][0] == "outside.io").unwrap();
+    assert_eq!(own["domains"], json!(["outside.io", "outside.io.", "240.0.0.9", "[2001:2::9]"]));
+    let second = hosts.iter().find(|host| host["domains"][0] == "second.io").unwrap();
+    assert_eq!(second["domains"], json!(["second.io", "second.io."]));
+}

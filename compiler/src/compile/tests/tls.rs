@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 /// A folder with `ca.crt`, `tls.crt`, `tls.key`, another `other.key` and an `expired.crt`.
-fn certificates() -> tempfile::TempDir {
+pub(super) fn certificates() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut ca = CertificateParams::default();
     ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -27,25 +27,25 @@ fn certificates() -> tempfile::TempDir {
     folder
 }
 
-fn https(tls: &str) -> String {
+pub(super) fn https(tls: &str) -> String {
     SHOP.replace(
         "port: {number: 80, name: http, protocol: HTTP}",
         &format!("port: {{number: 443, name: https, protocol: HTTPS}}\n    tls: {{{tls}}}"),
     )
 }
 
-fn compile_in(folder: &Path, text: &str) -> Result<CompiledProxy, Refusal> {
+pub(super) fn compile_in(folder: &Path, text: &str) -> Result<CompiledProxy, Refusal> {
     let text = text.replace("DIR", &folder.display().to_string());
     let options = Options { secrets: folder.parent().map(Path::to_owned), ..options() };
     compile(&Sources::from_text("shop.yaml", &text), &gateway(), &options)
 }
 
-fn socket(proxy: &CompiledProxy) -> &Value {
+pub(super) fn socket(proxy: &CompiledProxy) -> &Value {
     let chain = &proxy.bootstrap["static_resources"]["listeners"][0]["filter_chains"][0];
     &chain["transport_socket"]["typed_config"]
 }
 
-const SIMPLE: &str = "mode: SIMPLE, serverCertificate: DIR/tls.crt, privateKey: DIR/tls.key";
+pub(super) const SIMPLE: &str = "mode: SIMPLE, serverCertificate: DIR/tls.crt, privateKey: DIR/tls.key";
 
 fn with_names(folder: &Path, secret: &str) -> String {
     secret.replace("NAME", &folder.file_name().unwrap().to_string_lossy())
