@@ -2,8 +2,6 @@
 //!
 //! Fails closed: a request that cannot be judged is answered with 500.
 
-#![expect(missing_docs, reason = "the function that the SDK's `main!` defines has none")]
-
 use mesh_policy_core::authz::Authorizer;
 use mesh_policy_core::effect::Random;
 use mesh_policy_core::proxy::ProxyContext;
@@ -47,4 +45,4 @@ impl Filter for Policy {
     }
 }
 
-proxy_wasm::main! {{ mesh_policy_host::start::<Policy>(); }}
+mesh_policy_host::filter!(Policy);

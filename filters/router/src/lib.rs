@@ -2,8 +2,6 @@
 //!
 //! Fails closed: a request that cannot be judged is answered with 500.
 
-#![expect(missing_docs, reason = "the function that the SDK's `main!` defines has none")]
-
 use mesh_policy_core::effect::Random;
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::request::RequestView;
@@ -30,4 +28,4 @@ impl Filter for Router {
     }
 }
 
-proxy_wasm::main! {{ mesh_policy_host::start::<Router>(); }}
+mesh_policy_host::filter!(Router);

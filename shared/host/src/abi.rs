@@ -2,9 +2,13 @@
 //!
 //! The SDK's wrappers stop the module on every status that they do not expect, and some on values that are not UTF-8;
 //! these give every status back and know bytes only.
+//!
+//! Memory that the proxy fills is handed out by [`proxy_on_memory_allocate`] and taken over by the call that asked.
 #![expect(unsafe_code, reason = "foreign functions are the one way to talk to the proxy")]
 
 use crate::host_call::{HostError, LogLevel, Map, Status};
+use std::cell::Cell;
+use std::ops::Deref;
 use std::ptr::null_mut;
 use std::time::Instant;
 
@@ -66,21 +70,94 @@ const PLUGIN_CONFIGURATION: u32 = 7;
 const HTTP_REQUEST: u32 = 0;
 const COUNTER: u32 = 0;
 
+/// The ABI that the module speaks.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_abi_version_0_2_1() {}
+
+unsafe extern "C" {
+    /// The constructors of the module, put together by the linker.
+    fn __wasm_call_ctors();
+}
+
+/// Prepares the module: to be called once, before anything else.
+pub fn initialize() {
+    // SAFETY: the linker defines it, and the proxy calls what calls this once.
+    unsafe { __wasm_call_ctors() };
+    // The default hook writes to standard error, which a proxy does not show.
+    std::panic::set_hook(Box::new(|panic| log(LogLevel::Critical, &panic.to_string())));
+}
+
+/// Spare memory above this is given back: a plugin configuration is read once.
+const MOST_SPARE: usize = 1 << 16;
+
+thread_local! {
+    /// Memory for the next thing that the proxy hands over: nearly always a header map, so the same one serves all requests.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// What the proxy was given last, until the call that it was for takes it over.
+    static LENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Memory of `size` bytes, which the proxy fills.
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    let mut memory = SPARE.take();
+    if memory.len() < size {
+        memory = vec![0; size];
+    }
+    let start = memory.as_mut_ptr();
+    // What nobody took over goes here: at most one piece of memory is ever lost sight of.
+    LENT.set(memory);
+    start
+}
+
+/// Gives memory back, so that it serves the next request.
+pub fn reuse(memory: Received) {
+    let Received { memory, .. } = memory;
+    if memory.len() <= MOST_SPARE {
+        SPARE.set(memory);
+    }
+}
+
+/// What the proxy handed over.
+#[derive(Debug)]
+pub struct Received {
+    memory: Vec<u8>,
+    size: usize,
+}
+
+impl Received {
+    /// The bytes in memory of their own size.
+    fn into_vec(self) -> Vec<u8> {
+        let Self { mut memory, size } = self;
+        memory.truncate(size);
+        memory
+    }
+}
+
+impl Deref for Received {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.memory.get(..self.size).unwrap_or_default()
+    }
+}
+
 /// Makes a call that hands over memory, and takes that memory.
 fn receive(
     name: &'static str,
     call: impl FnOnce(*mut *mut u8, *mut usize) -> u32,
-) -> Result<Vec<u8>, HostError> {
+) -> Result<Received, HostError> {
     let mut data: *mut u8 = null_mut();
     let mut size: usize = 0;
     HostError::check(name, call(&raw mut data, &raw mut size))?;
     if data.is_null() {
-        return Ok(Vec::new());
+        return Ok(Received { memory: Vec::new(), size: 0 });
     }
-    // SAFETY: the proxy obtained `data` from the SDK's `proxy_on_memory_allocate(size)`, which leaks a `Box<[u8]>` of
-    // exactly `size` initialised bytes from the global allocator, and passes it on to this call alone. So length,
-    // capacity and alignment are those of a `Vec<u8>` of that size, and nobody else frees it.
-    Ok(unsafe { Vec::from_raw_parts(data, size, size) })
+    let memory = LENT.take();
+    if memory.as_ptr() != data.cast_const() || memory.len() < size {
+        return Err(HostError { call: name, status: Status::InvalidMemoryAccess });
+    }
+    Ok(Received { memory, size })
 }
 
 /// Writes a line into the proxy's log, which drops it when the level is off.
@@ -100,14 +177,15 @@ pub fn logs(level: LogLevel) -> bool {
 
 /// The whole plugin configuration.
 pub fn plugin_configuration() -> Result<Vec<u8>, HostError> {
-    receive("proxy_get_buffer_bytes", |data, size| {
+    let received = receive("proxy_get_buffer_bytes", |data, size| {
         // SAFETY: both pointers are those of live locals of `receive`.
         unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, data, size) }
-    })
+    });
+    received.map(Received::into_vec)
 }
 
 /// A whole header map in the layout of the ABI.
-pub fn header_map(map: Map) -> Result<Vec<u8>, HostError> {
+pub fn header_map(map: Map) -> Result<Received, HostError> {
     receive("proxy_get_header_map_pairs", |data, size| {
         // SAFETY: both pointers are those of live locals of `receive`.
         unsafe { proxy_get_header_map_pairs(map as u32, data, size) }
@@ -148,7 +226,7 @@ pub fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
         unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) }
     });
     match answer {
-        Ok(value) => Ok(Some(value)),
+        Ok(value) => Ok(Some(value.into_vec())),
         Err(HostError { status: Status::NotFound, .. }) => Ok(None),
         Err(error) => Err(error),
     }

@@ -131,7 +131,12 @@ pub(crate) fn plugin_configuration() -> Result<Vec<u8>, HostError> {
     Ok(with(|proxy| proxy.configuration.clone()))
 }
 
-pub(crate) fn header_map(_: Map) -> Result<Vec<u8>, HostError> {
+/// What the proxy hands over.
+pub(crate) type Received = Vec<u8>;
+
+pub(crate) fn reuse(_: Received) {}
+
+pub(crate) fn header_map(_: Map) -> Result<Received, HostError> {
     with(|proxy| match &proxy.request_headers {
         Some(headers) => Ok(HeaderMap::write(headers)),
         None => HostError::check("proxy_get_header_map_pairs", 2).map(|()| Vec::new()),

@@ -11,6 +11,16 @@ pub enum Map {
     ResponseHeaders = 2,
 }
 
+/// What the proxy does with a request behind a callback, by its number in the ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Action {
+    /// It goes on.
+    Continue = 0,
+    /// It waits until it is told to go on, or is answered.
+    Pause = 1,
+}
+
 /// The levels of the proxy's log, by their numbers in the ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {

@@ -9,6 +9,8 @@
 
 #[cfg(target_arch = "wasm32")]
 mod abi;
+#[cfg(target_arch = "wasm32")]
+pub use abi::initialize;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod fake;
 #[cfg(not(target_arch = "wasm32"))]
@@ -18,27 +20,25 @@ mod address;
 mod configuration;
 mod counters;
 mod delays;
+mod exports;
 mod facts;
 mod failure;
 mod filter;
 mod host_call;
+mod module;
 mod node;
 pub mod phase;
 mod plan;
 mod protobuf;
 mod reply;
 mod root;
-#[cfg(target_arch = "wasm32")]
-mod sdk;
 mod stream;
 
 pub use delays::MAX_ACTIVE_FAULTS;
 pub use failure::Failure;
 pub use filter::Filter;
-pub use host_call::{HostError, LogLevel, Map, Status};
+pub use host_call::{Action, HostError, LogLevel, Map, Status};
+pub use module::Module;
 pub use plan::Plan;
-pub use proxy_wasm::types::Action;
 pub use root::Root;
-#[cfg(target_arch = "wasm32")]
-pub use sdk::start;
 pub use stream::Stream;

@@ -5,13 +5,12 @@ use crate::delays::Held;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::filter::Filter;
-use crate::host_call::{HostError, LogLevel, Map};
+use crate::host_call::{Action, HostError, LogLevel, Map};
 use crate::plan::{self, Plan};
 use crate::reply;
 use crate::root::Shared;
 use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply};
 use mesh_policy_core::request::{HeaderMap, RequestView};
-use proxy_wasm::types::Action;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -40,6 +39,11 @@ impl<F: Filter> Stream<F> {
         judged.unwrap_or_else(|failure| self.refuse(failure))
     }
 
+    /// Whether nothing is left to do: it is not held, and the response stays as it is.
+    pub(crate) fn is_done(&self) -> bool {
+        self.held.is_none() && self.response_edits.is_empty()
+    }
+
     fn judge(&mut self, filter: &F) -> Result<Action, Failure> {
         let buffer = abi::header_map(Map::RequestHeaders)?;
         let headers = HeaderMap::parse(&buffer)?;
@@ -48,7 +52,9 @@ impl<F: Filter> Stream<F> {
         let shared = Rc::clone(&self.shared);
         let plan = filter.decide(&request, &mut *shared.random.borrow_mut());
         facts.complete()?;
-        Ok(self.carry_out(plan)?)
+        let action = self.carry_out(plan)?;
+        abi::reuse(buffer);
+        Ok(action)
     }
 
     fn carry_out(&mut self, plan: Plan<'_>) -> Result<Action, HostError> {

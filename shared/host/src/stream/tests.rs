@@ -1,12 +1,11 @@
 use crate::fake::{self, Effect};
-use crate::host_call::{LogLevel, Map};
+use crate::host_call::{Action, LogLevel, Map};
 use crate::{Filter, MAX_ACTIVE_FAULTS, Plan, Root};
 use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply, Random};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::request::{Attribute, RequestView};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
-use proxy_wasm::types::Action;
 use std::time::Duration;
 
 /// Does what the request's headers tell it to.
