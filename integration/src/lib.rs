@@ -10,6 +10,7 @@
 //! * [`modules`]: where the built filters are;
 //! * [`corpus`]: the cases of `testdata`, sent through an Envoy;
 //! * [`mesh`]: a service with two versions, and an Envoy with filters in front of it;
+//! * [`interpreter`]: a filter's module outside of Envoy, with its instructions and calls counted;
 //! * [`markdown`]: examples, commands and links of what people read; [`readme`]: the filters that stand in it;
 //! * [`differential`]: generated cases, through the filters and through Envoy's own features;
 //! * [`bench`]: what the filters add to a request, beside Envoy's own features;
@@ -50,6 +51,7 @@ pub mod differential;
 pub mod edge;
 pub mod envoy;
 mod error;
+pub mod interpreter;
 pub mod load;
 pub mod markdown;
 pub mod mesh;
