@@ -64,7 +64,10 @@ impl Options {
 ///
 /// # Errors
 /// What is wrong, and where.
-pub(crate) fn unwrapped(text: &str, node: Node) -> Result<Node, (Option<Position>, String)> {
+pub(crate) fn unwrapped(
+    text: &str,
+    node: Node<'static>,
+) -> Result<Node<'static>, (Option<Position>, String)> {
     let kind = node.get("kind").and_then(Node::as_str);
     let place = node.position;
     match kind {

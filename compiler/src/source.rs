@@ -56,7 +56,7 @@ struct File {
 #[derive(Debug)]
 struct Document {
     file: usize,
-    node: Node,
+    node: Node<'static>,
     /// `VirtualService shop/customers`, as far as it could be read.
     label: Option<String>,
     /// Whether it was read without an error. What was not must not be judged further: entries may be missing.
@@ -151,7 +151,7 @@ impl Sources {
 
     /// The resource as it was written.
     #[must_use]
-    pub fn written(&self, resource: &Resource) -> Option<&Node> {
+    pub fn written(&self, resource: &Resource) -> Option<&Node<'static>> {
         self.document(&resource.path).map(|document| &document.node)
     }
 
@@ -294,7 +294,7 @@ fn number(path: &Path) -> Option<usize> {
     }
 }
 
-fn value_at<'n>(node: &'n Node, path: &Path) -> Option<&'n Node> {
+fn value_at<'n>(node: &'n Node<'n>, path: &Path) -> Option<&'n Node<'n>> {
     path.segments().iter().try_fold(node, |node, segment| match segment {
         Segment::Index(index) => node.entries().get(*index),
         Segment::Field(name) => node.get(name),

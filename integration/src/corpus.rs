@@ -151,7 +151,7 @@ fn verify_tokens(loaded: &mut Loaded, issuer: &Issuer) -> Result<()> {
     let root = workload.and_then(|workload| workload.root_namespace.as_deref()).unwrap_or("istio-system");
     let text = issuer.any_issuer(root).to_string();
     let node = Node::from_json(text.as_bytes()).context("reading a RequestAuthentication")?;
-    loaded.group.resources.nodes.push(node);
+    loaded.group.resources.nodes.push(node.into_owned());
     Ok(())
 }
 

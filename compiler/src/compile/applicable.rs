@@ -63,5 +63,5 @@ fn selected(written: Option<&Node>, path: &[&str], labels: &BTreeMap<String, Str
     selector
         .members()
         .iter()
-        .all(|member| labels.get(&member.key).map(String::as_str) == member.value.as_str())
+        .all(|member| labels.get(&*member.key).map(String::as_str) == member.value.as_str())
 }

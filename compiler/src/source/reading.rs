@@ -46,7 +46,9 @@ impl Sources {
         let documents = match (yaml::read(text), json) {
             (Ok(documents), _) => documents,
             // JSON's escapes for surrogate pairs are no YAML.
-            (Err(_), Some(node)) => yaml::Documents { nodes: vec![node], written: BTreeMap::new() },
+            (Err(_), Some(node)) => {
+                yaml::Documents { nodes: vec![node.into_owned()], written: BTreeMap::new() }
+            }
             (Err(error), None) => {
                 self.syntax(name, error.position, error.message, error.help);
                 return;
@@ -113,7 +115,7 @@ impl Sources {
     }
 
     /// One resource, or a List, whose entries are resources of their own.
-    fn add_document(&mut self, file: usize, node: Node) {
+    fn add_document(&mut self, file: usize, node: Node<'static>) {
         let is_list = node.get("kind").and_then(Node::as_str).is_some_and(|kind| kind.ends_with("List"));
         if !is_list {
             self.add_resource(file, node);
@@ -142,11 +144,11 @@ impl Sources {
             self.findings.push(finding);
         }
         for entry in entries.map(Node::entries).unwrap_or_default() {
-            self.add_resource(file, entry.clone());
+            self.add_resource(file, entry.clone().into_owned());
         }
     }
 
-    fn add_resource(&mut self, file: usize, node: Node) {
+    fn add_resource(&mut self, file: usize, node: Node<'static>) {
         let number = self.documents.len();
         let mut cx = Context::new();
         let read = resource::read(&node, &mut cx);

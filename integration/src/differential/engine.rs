@@ -127,7 +127,8 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     let mut list = list(set);
     let decoded = || {
         let written = set.workload.clone().unwrap_or_default();
-        let written = Node::from_json(written.to_string().as_bytes()).ok()?;
+        let written = written.to_string();
+        let written = Node::from_json(written.as_bytes()).ok()?;
         Workload::decode(&written, &mut Context::new())
     };
     let mut problems = Problems::new();

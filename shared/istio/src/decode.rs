@@ -87,7 +87,7 @@ impl Context {
 
     /// Opens an object that knows the fields `known`; reports unknown and duplicate keys. The caller reads the fields and
     /// then calls [`Context::close`].
-    pub fn open<'n>(&mut self, node: &'n Node, known: &'static [&'static str]) -> Option<Fields<'n>> {
+    pub fn open<'n>(&mut self, node: &'n Node<'n>, known: &'static [&'static str]) -> Option<Fields<'n>> {
         let Value::Object(members) = &node.value else {
             self.wrong_type("an object", node);
             return None;
@@ -138,13 +138,13 @@ impl Context {
 /// The members of one object, sorted into the fields that its type knows.
 #[derive(Debug)]
 pub struct Fields<'n> {
-    slots: Vec<Option<&'n Node>>,
+    slots: Vec<Option<&'n Node<'n>>>,
 }
 
 impl<'n> Fields<'n> {
     /// The value of the field at `index` of the known names.
     #[must_use]
-    pub fn get(&self, index: usize) -> Option<&'n Node> {
+    pub fn get(&self, index: usize) -> Option<&'n Node<'n>> {
         self.slots.get(index).copied().flatten()
     }
 }
@@ -199,10 +199,10 @@ impl<T: Decode> Decode for BTreeMap<String, T> {
         let mut map = Self::new();
         for member in members {
             cx.in_field(&member.key, |cx| {
-                if map.contains_key(&member.key) {
+                if map.contains_key(&*member.key) {
                     cx.error(ProblemKind::DuplicateKey, format!("duplicate key `{}`", member.key));
                 } else if let Some(value) = T::decode(&member.value, cx) {
-                    map.insert(member.key.clone(), value);
+                    map.insert(member.key.clone().into_owned(), value);
                 }
             });
         }
@@ -322,7 +322,7 @@ macro_rules! wire_enum {
             fn decode(node: &$crate::node::Node, cx: &mut $crate::decode::Context) -> Option<Self> {
                 const NAMES: &[&str] = &[$($text),*];
                 match &node.value {
-                    $crate::node::Value::String(text) => match text.as_str() {
+                    $crate::node::Value::String(text) => match &**text {
                         $($text => return Some(Self::$variant),)*
                         _ => {}
                     },

@@ -5,6 +5,7 @@
 
 use crate::path::{Path, Segment};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::borrow::Cow;
 use std::fmt;
 
 pub use serde_json::Number;
@@ -19,17 +20,19 @@ pub struct Position {
 }
 
 /// A value and where it was written; documents that arrive as a buffer have no positions.
+///
+/// Texts are borrowed from the buffer where they stand in it as they are, which is nearly always.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct Node<'t> {
     /// The value itself.
-    pub value: Value,
+    pub value: Value<'t>,
     /// Where it begins.
     pub position: Option<Position>,
 }
 
 /// What a document can hold.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Value {
+pub enum Value<'t> {
     /// `null`, or a YAML key with nothing behind it.
     Null,
     /// `true` or `false`.
@@ -37,28 +40,28 @@ pub enum Value {
     /// Any number.
     Number(Number),
     /// Text.
-    String(String),
+    String(Cow<'t, str>),
     /// An ordered list.
-    List(Vec<Node>),
+    List(Vec<Node<'t>>),
     /// Members in the order in which they were written, equal keys included.
-    Object(Vec<Member>),
+    Object(Vec<Member<'t>>),
 }
 
 /// One `key: value` of an object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Member {
+pub struct Member<'t> {
     /// The key.
-    pub key: String,
+    pub key: Cow<'t, str>,
     /// Where the key begins.
     pub position: Option<Position>,
     /// The value behind it.
-    pub value: Node,
+    pub value: Node<'t>,
 }
 
-impl Node {
+impl<'t> Node<'t> {
     /// A value without a place.
     #[must_use]
-    pub const fn new(value: Value) -> Self {
+    pub const fn new(value: Value<'t>) -> Self {
         Self { value, position: None }
     }
 
@@ -66,8 +69,22 @@ impl Node {
     ///
     /// # Errors
     /// What is not JSON, with line and column, and anything but white space after the document's end.
-    pub fn from_json(text: &[u8]) -> Result<Self, serde_json::Error> {
+    pub fn from_json(text: &'t [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
+    }
+
+    /// The same document, independent of the buffer that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> Node<'static> {
+        let value = match self.value {
+            Value::Null => Value::Null,
+            Value::Bool(value) => Value::Bool(value),
+            Value::Number(number) => Value::Number(number),
+            Value::String(text) => Value::String(Cow::Owned(text.into_owned())),
+            Value::List(entries) => Value::List(entries.into_iter().map(Node::into_owned).collect()),
+            Value::Object(members) => Value::Object(members.into_iter().map(Member::into_owned).collect()),
+        };
+        Node { value, position: self.position }
     }
 
     /// The first member called `key`, if this is an object that has one.
@@ -96,7 +113,7 @@ impl Node {
 
     /// The members, if this is an object.
     #[must_use]
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &[Member<'t>] {
         match &self.value {
             Value::Object(members) => members,
             _ => &[],
@@ -141,12 +158,19 @@ impl Node {
     }
 }
 
+impl Member<'_> {
+    fn into_owned(self) -> Member<'static> {
+        let Self { key, position, value } = self;
+        Member { key: Cow::Owned(key.into_owned()), position, value: value.into_owned() }
+    }
+}
+
 /// Proto JSON takes `lowerCamelCase` and the original `snake_case` for the same field.
 fn same_key(written: &str, canonical: &str) -> bool {
     written == canonical || (written.contains('_') && crate::decode::camel_case(written) == canonical)
 }
 
-impl serde::Serialize for Node {
+impl serde::Serialize for Node<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
             Value::Null => serializer.serialize_unit(),
@@ -159,62 +183,92 @@ impl serde::Serialize for Node {
     }
 }
 
-impl<'de> Deserialize<'de> for Node {
+impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(NodeVisitor).map(Self::new)
+    }
+}
+
+/// A key of an object.
+pub(crate) struct Key<'t>(pub(crate) Cow<'t, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = Key<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, key: &'de str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Borrowed(key)))
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Key<'de>, E> {
+        Ok(Key(Cow::Owned(key.to_owned())))
     }
 }
 
 struct NodeVisitor;
 
 impl<'de> Visitor<'de> for NodeVisitor {
-    type Value = Value;
+    type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
     }
 
-    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+    fn visit_unit<E: de::Error>(self) -> Result<Value<'de>, E> {
         Ok(Value::Null)
     }
 
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value<'de>, E> {
         Ok(Value::Bool(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value<'de>, E> {
         Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number must be finite"))
     }
 
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Borrowed(value)))
     }
 
-    fn visit_string<E: de::Error>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
         let mut entries = Vec::with_capacity(seq.size_hint().unwrap_or(0));
         while let Some(entry) = seq.next_element()? {
             entries.push(entry);
         }
+        // Most lists are short, and all of them stay until the document is read.
+        entries.shrink_to_fit();
         Ok(Value::List(entries))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut members = Vec::new();
-        while let Some((key, value)) = map.next_entry()? {
+        while let Some((Key(key), value)) = map.next_entry()? {
             members.push(Member { key, position: None, value });
         }
+        members.shrink_to_fit();
         Ok(Value::Object(members))
     }
 }

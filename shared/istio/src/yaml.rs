@@ -40,7 +40,7 @@ impl YamlError {
 #[derive(Debug, Default)]
 pub struct Documents {
     /// The documents that are not empty.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<'static>>,
     /// Numbers and booleans whose text says more than their value (`1.10`), by position.
     pub written: BTreeMap<Position, String>,
 }
@@ -75,12 +75,12 @@ struct Open {
 
 #[derive(Debug)]
 enum Content {
-    List(Vec<Node>),
+    List(Vec<Node<'static>>),
     Object {
-        members: Vec<Member>,
+        members: Vec<Member<'static>>,
         /// The key whose value comes next, and whether it is a plain `<<`.
         key: Option<(String, Position, bool)>,
-        merged: Vec<Node>,
+        merged: Vec<Node<'static>>,
     },
 }
 
@@ -88,7 +88,7 @@ enum Content {
 struct Reader {
     documents: Documents,
     stack: Vec<Open>,
-    anchors: BTreeMap<usize, Node>,
+    anchors: BTreeMap<usize, Node<'static>>,
     aliased: usize,
 }
 
@@ -188,7 +188,7 @@ impl Reader {
             return Err(unknown_tag(tag, at));
         }
         if anchor != 0 {
-            let node = Node { value: Value::String(text.to_owned()), position: Some(at) };
+            let node = Node { value: Value::String(text.to_owned().into()), position: Some(at) };
             self.anchors.insert(anchor, node);
         }
         if let Some(Open { content: Content::Object { key, .. }, .. }) = self.stack.last_mut() {
@@ -199,7 +199,7 @@ impl Reader {
     }
 
     /// Puts a finished value where it belongs.
-    fn value(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
+    fn value(&mut self, node: Node<'static>, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -220,7 +220,9 @@ impl Reader {
                         ));
                     }
                 },
-                Some((key, at, false)) => members.push(Member { key, position: Some(at), value: node }),
+                Some((key, at, false)) => {
+                    members.push(Member { key: key.into(), position: Some(at), value: node })
+                }
                 None => {}
             },
         }
@@ -228,7 +230,7 @@ impl Reader {
     }
 }
 
-fn close(open: Open) -> Result<Node, YamlError> {
+fn close(open: Open) -> Result<Node<'static>, YamlError> {
     let value = match open.content {
         Content::List(entries) => Value::List(entries),
         Content::Object { mut members, merged, .. } => {

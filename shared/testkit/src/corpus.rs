@@ -144,12 +144,12 @@ pub struct Resources {
     /// As they were decoded.
     pub resources: Vec<Resource>,
     /// As they were written.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<Node<'static>>,
 }
 
 impl Decode for Resources {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        let nodes = node.entries().to_vec();
+        let nodes: Vec<_> = node.entries().iter().cloned().map(Node::into_owned).collect();
         let resources =
             nodes.iter().enumerate().flat_map(|(i, node)| cx.in_index(i, |cx| resource::read(node, cx)));
         Some(Self { resources: resources.collect(), nodes })
@@ -158,21 +158,21 @@ impl Decode for Resources {
 
 /// Resources as they are written, with all mistakes.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct UncheckedResources(pub Vec<Node>);
+pub struct UncheckedResources(pub Vec<Node<'static>>);
 
 impl Decode for UncheckedResources {
     fn decode(node: &Node, _: &mut Context) -> Option<Self> {
-        Some(Self(node.entries().to_vec()))
+        Some(Self(node.entries().iter().cloned().map(Node::into_owned).collect()))
     }
 }
 
 /// Any value, as it is written.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unchecked(pub Node);
+pub struct Unchecked(pub Node<'static>);
 
 impl Decode for Unchecked {
     fn decode(node: &Node, _: &mut Context) -> Option<Self> {
-        Some(Self(node.clone()))
+        Some(Self(node.clone().into_owned()))
     }
 }
 
@@ -188,14 +188,18 @@ impl Request {
 impl Refusal {
     /// The resources, the short forms written out.
     #[must_use]
-    pub fn nodes(&self) -> Vec<Node> {
+    pub fn nodes(&self) -> Vec<Node<'static>> {
         let short = [
             ("networking.istio.io/v1", "VirtualService", &self.virtual_service),
             ("security.istio.io/v1", "AuthorizationPolicy", &self.authorization_policy),
         ];
-        let text = |text: &str| Node::new(Value::String(text.to_owned()));
-        let object = |members: Vec<(&str, Node)>| {
-            let member = |(key, value): (&str, Node)| Member { key: key.to_owned(), position: None, value };
+        let text = |text: &str| Node::new(Value::String(text.to_owned().into()));
+        let object = |members: Vec<(&str, Node<'static>)>| {
+            let member = |(key, value): (&str, Node<'static>)| Member {
+                key: key.to_owned().into(),
+                position: None,
+                value,
+            };
             Node::new(Value::Object(members.into_iter().map(member).collect()))
         };
         let written = short.into_iter().filter_map(|(version, kind, spec)| {

@@ -60,7 +60,7 @@ impl PolicySet {
 ///
 /// # Errors
 /// The common file of the corpus cannot be read.
-pub fn common_resources() -> Result<Vec<mesh_policy_istio::node::Node>, String> {
+pub fn common_resources() -> Result<Vec<mesh_policy_istio::node::Node<'static>>, String> {
     let empty = "resources: []\ncases: []\n";
     corpus::read(empty, COMMON).map(|Group { resources, .. }| resources.nodes)
 }
@@ -85,7 +85,8 @@ impl Matcher {
         let mut resources: Vec<Resource> = Vec::new();
         let mut cx = Context::at(Path::root().field("items"));
         for (index, written) in set.resources.iter().enumerate() {
-            let node = node(&written.to_string())?;
+            let written = written.to_string();
+            let node = node(&written)?;
             resources.extend(cx.in_index(index, |cx| resource::read(&node, cx)));
         }
         problems.append(cx.into_problems());
@@ -153,12 +154,13 @@ impl Attributes for Probe {
     }
 }
 
-fn node(json: &str) -> Result<mesh_policy_istio::node::Node, String> {
+fn node(json: &str) -> Result<mesh_policy_istio::node::Node<'_>, String> {
     mesh_policy_istio::node::Node::from_json(json.as_bytes()).map_err(|error| error.to_string())
 }
 
 fn decoded(workload: &Value) -> Result<Workload, String> {
-    let node = node(&workload.to_string())?;
+    let written = workload.to_string();
+    let node = node(&written)?;
     let mut cx = Context::new();
     let workload = Workload::decode(&node, &mut cx);
     workload.ok_or_else(|| cx.into_problems().to_string())

@@ -10,7 +10,7 @@ pub(crate) enum Token {
     /// Something is there that is no JSON object: what it claims is open.
     Unreadable,
     /// Its claims.
-    Claims(Node),
+    Claims(Node<'static>),
 }
 
 impl Token {
@@ -18,7 +18,7 @@ impl Token {
         match payload {
             None | Some([]) => Self::Absent,
             Some(payload) => match Node::from_json(payload) {
-                Ok(node) if matches!(node.value, Value::Object(_)) => Self::Claims(node),
+                Ok(node) if matches!(node.value, Value::Object(_)) => Self::Claims(node.into_owned()),
                 _ => Self::Unreadable,
             },
         }
@@ -81,7 +81,7 @@ impl Token {
 }
 
 /// The last of equal keys, as protobuf's JSON reader keeps it.
-fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+fn member<'n>(node: &'n Node<'n>, name: &str) -> Option<&'n Node<'n>> {
     node.members().iter().rev().find(|member| member.key == name).map(|member| &member.value)
 }
 

@@ -167,6 +167,8 @@ impl RequestMatch {
         } else {
             ProxyConditions { gateways, port, ..ProxyConditions::default() }
         };
+        // Most have fewer than there was room for, and they stay.
+        conditions.shrink_to_fit();
         complete.then_some(Self { conditions, proxy, part: part? })
     }
 }

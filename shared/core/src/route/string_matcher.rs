@@ -16,7 +16,7 @@ pub(super) enum StringMatcher {
     /// A text that begins like this.
     Prefix(Box<str>),
     /// A text that an expression matches from end to end.
-    Regex(FullMatch),
+    Regex(Box<FullMatch>),
 }
 
 impl StringMatcher {
@@ -52,8 +52,9 @@ impl StringMatcher {
 }
 
 /// The expression written at `at` plus `regex`.
-pub(super) fn regex(pattern: &str, at: &Place<'_>, problems: &mut Problems) -> Option<FullMatch> {
+pub(super) fn regex(pattern: &str, at: &Place<'_>, problems: &mut Problems) -> Option<Box<FullMatch>> {
     FullMatch::new(pattern)
+        .map(Box::new)
         .map_err(|message| {
             problems.error(at.field("regex").path(), ProblemKind::InvalidValue, message);
         })
@@ -89,7 +90,7 @@ pub(super) enum UriMatcher {
         ignore_case: bool,
     },
     /// A path that an expression matches from end to end; case is the expression's own affair.
-    Regex(FullMatch),
+    Regex(Box<FullMatch>),
 }
 
 /// The part of a path that a rewrite replaces.

@@ -8,7 +8,7 @@ use std::time::Duration;
 impl Decode for String {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
         match &node.value {
-            Value::String(text) => Some(text.clone()),
+            Value::String(text) => Some(text.clone().into_owned()),
             other => {
                 cx.wrong_type("a string", node);
                 if let (Value::Number(_) | Value::Bool(_), Ok(text)) = (other, serde_json::to_string(node))

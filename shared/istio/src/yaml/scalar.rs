@@ -10,11 +10,13 @@ pub(super) fn scalar(
     style: ScalarStyle,
     tag: Option<&Tag>,
     at: Position,
-) -> Result<Value, YamlError> {
+) -> Result<Value<'static>, YamlError> {
     match tag {
         None if style == ScalarStyle::Plain => plain(text, at),
-        None => Ok(Value::String(text.to_owned())),
-        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => Ok(Value::String(text.to_owned())),
+        None => Ok(Value::String(text.to_owned().into())),
+        Some(tag) if tag.is_yaml_core_schema() && tag.suffix == "str" => {
+            Ok(Value::String(text.to_owned().into()))
+        }
         Some(tag) if tag.is_yaml_core_schema() => {
             let value = plain(text, at)?;
             let fits = match tag.suffix.as_str() {
@@ -32,7 +34,7 @@ pub(super) fn scalar(
 }
 
 /// What a scalar without quotes is.
-fn plain(text: &str, at: Position) -> Result<Value, YamlError> {
+fn plain(text: &str, at: Position) -> Result<Value<'static>, YamlError> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Value::Null),
         "true" | "True" | "TRUE" => return Ok(Value::Bool(true)),
@@ -45,7 +47,7 @@ fn plain(text: &str, at: Position) -> Result<Value, YamlError> {
     }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return Ok(Value::String(text.to_owned()));
+        return Ok(Value::String(text.to_owned().into()));
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if digits(unsigned) {
@@ -83,5 +85,5 @@ fn plain(text: &str, at: Position) -> Result<Value, YamlError> {
             None => Err(YamlError::new(at, format!("expected a finite number, found `{text}`"))),
         };
     }
-    Ok(Value::String(text.to_owned()))
+    Ok(Value::String(text.to_owned().into()))
 }
