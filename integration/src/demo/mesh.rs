@@ -135,7 +135,7 @@ impl Plan {
     }
 
     fn words(&self) -> Vec<String> {
-        let mut words = vec!["--workload".to_owned(), self.workload.to_owned()];
+        let mut words = ["--access-log", "--workload", self.workload].map(str::to_owned).to_vec();
         words.extend(["--labels".to_owned(), self.labels.to_owned()]);
         words.extend(["--outbound-port".to_owned(), self.outbound.to_string()]);
         for port in &self.inbound {
@@ -172,7 +172,9 @@ impl Mesh {
 
         let (clients, strangers) = (Authority::new("clients")?, Authority::new("strangers")?);
         let secrets = folder.path().join("secrets");
-        let server = clients.server(&["shop.example.com", "admin.example.com"])?;
+        // It is good for names that are not served, too: a client that gets no answer was refused, and did not refuse.
+        let names = ["shop", "admin", "unknown", "partner"].map(|name| format!("{name}.example.com"));
+        let server = clients.server(&names.each_ref().map(String::as_str))?;
         server.save_as_secret(&secrets.join("shop"), None)?;
         server.save_as_secret(&secrets.join("admin"), Some(&clients))?;
 

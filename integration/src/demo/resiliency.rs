@@ -1,6 +1,9 @@
 //! The guide's resiliency section: timeouts, retries, circuit breaking.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use super::{
     gateway::{Gateway, HostClient},
@@ -17,6 +20,8 @@ const AFTER_EJECTION: usize = 300;
 const AT_ONCE: usize = 20;
 /// What a busy machine may add to a measured time.
 const SLACK: Duration = Duration::from_millis(900);
+/// Envoy looks every second which instances have served their time, and the time grows with each ejection.
+const BACK_WITHIN: Duration = Duration::from_secs(8);
 /// Envoy's main thread ejects an instance, and tells its workers.
 const EJECTED_WITHIN: Duration = Duration::from_secs(5);
 /// What Envoy may be early by: its timers count from when it woke up for the request.
@@ -176,6 +181,7 @@ fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         let well = responses.iter().filter(|response| outcome(response) == "200 from good").count();
         Ok(format!("{well} x 200, {} reach it", failing.count_below("/breaking")? - before))
     })?;
+    recovery(report, gateway)?;
     let sent = format!("{UNTIL_EJECTED} x GET /all-ejected, the other has failed too");
     let expected = format!("{UNTIL_EJECTED} x 503, 0 reach an instance");
     report.exact("100 % of the instances may be ejected", &sent, &expected, || {
@@ -189,6 +195,30 @@ fn ejection(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
         let refused = responses.iter().filter(|response| response.status == 503).count();
         let reached = gateway.good.count_below("/all-ejected")? + failing.count_below("/all-ejected")?;
         Ok(format!("{refused} x 503, {reached} reach an instance"))
+    })
+}
+
+/// The guide ejects for three minutes; here it is a second.
+fn recovery(report: &mut Report<'_>, gateway: &Gateway) -> Result<()> {
+    let host = gateway.host("recovering.customers.example.com");
+    let get = || host.send(&Request::get("/recovering"));
+    let base = Duration::from_secs(1);
+    let sent = "GET /recovering, baseEjectionTime: 1s  (recovering.customers.example.com)";
+    let expected = format!("ejected, and back after {} to {}", seconds(base), seconds(BACK_WITHIN));
+    report.judged("it gets requests again after a time", sent, expected, || {
+        let ill = || get().is_ok_and(|response| response.status == 503).then(Instant::now);
+        let begun = wait::until(EJECTED_WITHIN, "a 503", ill)?;
+        // Not one of many reaches it.
+        let gone = || (0..20).all(|_| get().is_ok_and(|response| outcome(&response) == "200 from good"));
+        wait::until(EJECTED_WITHIN, "the ejection", || gone().then_some(()))?;
+        gateway.failing.always(None)?;
+        let back = || get().is_ok_and(|response| outcome(&response) == "200 from failing").then_some(());
+        let back = wait::until(2 * BACK_WITHIN, "its return", back);
+        let took = begun.elapsed();
+        gateway.failing.always(Some(503))?;
+        back?;
+        let ok = took + EARLY >= base && took < BACK_WITHIN;
+        Ok((format!("ejected, and back after {}", seconds(took)), ok))
     })
 }
 

@@ -31,6 +31,7 @@ fn ingress(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
         ("- no certificate", "admin", "admin", Visitor::Anonymous, none),
         ("- one of another authority", "admin", "admin", Visitor::Stranger, none),
         ("a name that no server has", "unknown", "shop", Visitor::Anonymous, none),
+        ("selector: a server of the egress gateway", "partner", "partner", Visitor::Anonymous, none),
     ];
     for (example, name, host, visitor, expected) in rows {
         let (name, host) = (format!("{name}.example.com"), format!("{host}.example.com"));

@@ -1,13 +1,20 @@
 //! The guide's security section between sidecars: identities, mutual TLS, policies.
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::Mesh;
 use crate::{
     Result,
     client::{Client, Request, Response},
     demo::report::{Report, answer, outcome, words},
+    wait,
 };
 
 const CLUSTER: &str = "spiffe://cluster.local/ns";
+/// Envoy writes logs that nobody asks for every ten seconds.
+const LOGGED_WITHIN: Duration = Duration::from_secs(15);
 const DENIED: &str = "403 RBAC: access denied";
 
 /// Shows the rows.
@@ -170,5 +177,27 @@ fn policies(report: &mut Report<'_>, mesh: &Mesh) -> Result<()> {
         "all of the above",
         "backend: 1, frontend: 0",
         || Ok(format!("backend: {}, frontend: {}", mesh.backend.app.count(), mesh.frontend.app.count())),
+    )?;
+    let details = "rbac_access_denied_matched_policy[ns[my-app]-policy[no-debugging]-rule[0]]";
+    report.exact(
+        "the access log says why, the client hears nothing of it",
+        "the backend's log",
+        details,
+        || {
+            let admin = mesh.backend.proxy.admin()?;
+            let logged = || {
+                // Envoy writes every ten seconds, or when it opens the log anew.
+                _ = admin.post("/reopen_logs");
+                mesh.backend.proxy.log().contains(details).then_some(())
+            };
+            _ = wait::until(LOGGED_WITHIN, "the access log", logged);
+            let log = mesh.backend.proxy.log();
+            let why =
+                log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).find_map(|line| {
+                    let why = line.get("response_code_details")?.as_str()?;
+                    why.contains("no-debugging").then(|| why.to_owned())
+                });
+            Ok(why.unwrap_or_else(|| "nothing of the policy".to_owned()))
+        },
     )
 }
