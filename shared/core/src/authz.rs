@@ -177,11 +177,16 @@ impl Authorizer {
 
     /// The ALLOW rule that came closest to matching, the first of equals: to be asked after a default deny.
     ///
-    /// Every condition of a rule is judged to count what it lacks, so `at_most` bounds the rules that are looked at.
+    /// Every condition of a rule is judged to count what it lacks, so `at_most` bounds the rules that are looked at: those
+    /// that the index finds for the request, then the first ones.
     #[must_use]
     pub fn nearest_miss(&self, request: &RequestView<'_>, at_most: usize) -> Option<NearestMiss<'_>> {
         let facts = Facts::new(request);
-        let rule = self.allow.rules.iter().take(at_most).min_by_key(|rule| rule.lacks(&facts))?;
+        let rules = &self.allow.rules;
+        let found = self.allow.filing.iter().flat_map(|filing| filing.candidates(&facts));
+        let near = found.chain(0..rules.len()).take(at_most);
+        let near = near.filter_map(|at| Some((at, rules.get(at)?)));
+        let (_, rule) = near.min_by_key(|(at, rule)| (rule.lacks(&facts), *at))?;
         Some(NearestMiss { rule: &rule.id, unmet: rule.unmet(&facts, true) })
     }
 }

@@ -47,7 +47,7 @@ pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut 
 }
 
 /// How many ALLOW rules are looked at for the nearest miss: a client that is denied decides how often that happens.
-const NEAREST_OF: usize = 64;
+const NEAREST_OF: usize = 16;
 
 /// What is recorded of a verdict whatever it is: the AUDIT rule that matched, and what policies on trial would have done.
 fn record(verdict: &Verdict<'_>, plan: &mut Plan<'_>) {

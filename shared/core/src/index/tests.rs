@@ -137,3 +137,95 @@ fn nothing_is_found_in_nothing() {
     assert!(found(&index, &[(0, "a"), (7, "")]).is_empty());
     assert!(!index.uses(0));
 }
+
+/// proptest wants an entropy source, which the wasm run of these tests does not have.
+#[cfg(not(target_family = "wasm"))]
+mod generated {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a rule needs, as it is written into a draft.
+    #[derive(Debug, Clone)]
+    enum Need {
+        Key(Subject, Part, String),
+        Open,
+        All(Vec<Need>),
+        Any(Vec<Need>),
+    }
+
+    impl Need {
+        fn write(&self, draft: &mut Draft) {
+            match self {
+                Self::Key(subject, part, text) => draft.key(*subject, *part, text.as_bytes()),
+                Self::Open => draft.open(),
+                Self::All(needs) => {
+                    let mark = draft.mark();
+                    needs.iter().for_each(|need| need.write(draft));
+                    draft.all(mark);
+                }
+                Self::Any(needs) => {
+                    let mark = draft.mark();
+                    needs.iter().for_each(|need| need.write(draft));
+                    draft.any(mark);
+                }
+            }
+        }
+
+        /// Whether it can hold for something that has these texts. A choice of nothing is left open.
+        fn holds(&self, texts: &[(Subject, String)]) -> bool {
+            match self {
+                Self::Key(subject, part, key) => {
+                    texts.iter().filter(|(of, _)| of == subject).any(|(_, text)| match part {
+                        Part::Whole => text == key,
+                        Part::Head => text.starts_with(key.as_str()),
+                        Part::Tail => text.ends_with(key.as_str()),
+                    })
+                }
+                Self::Open => true,
+                Self::All(needs) => needs.iter().all(|need| need.holds(texts)),
+                Self::Any(needs) => needs.is_empty() || needs.iter().any(|need| need.holds(texts)),
+            }
+        }
+    }
+
+    const SUBJECTS: Subject = 3;
+
+    fn need() -> impl Strategy<Value = Need> {
+        let part = prop::sample::select(vec![Part::Whole, Part::Head, Part::Tail]);
+        let key = (0..SUBJECTS, part, "[ab]{0,12}")
+            .prop_map(|(subject, part, text)| Need::Key(subject, part, text));
+        let leaf = prop_oneof![8 => key, 1 => Just(Need::Open)];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let several = prop::collection::vec(inner, 0..4);
+            prop_oneof![several.clone().prop_map(Need::All), several.prop_map(Need::Any)]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+
+        #[test]
+        fn no_rule_that_can_match_is_missed(
+            needs in prop::collection::vec(need(), 0..40),
+            texts in prop::collection::vec((0..SUBJECTS, "[ab]{0,14}"), 0..20),
+            costs in prop::collection::vec(any::<bool>(), usize::from(SUBJECTS)),
+        ) {
+            let mut draft = Draft::default();
+            for fetched in costs {
+                draft.subject(if fetched { Cost::Fetched } else { Cost::Read });
+            }
+            for need in &needs {
+                let mark = draft.mark();
+                need.write(&mut draft);
+                draft.rule(mark);
+            }
+            let index = draft.finish();
+            let texts_of = texts.iter().map(|(subject, text)| (*subject, text.as_str())).collect::<Vec<_>>();
+            let found = found(&index, &texts_of);
+            prop_assert!(found.is_sorted_by(|a, b| a < b), "{:?}", found);
+            for (rule, need) in needs.iter().enumerate() {
+                prop_assert!(!need.holds(&texts) || found.contains(&rule), "rule {}, found {:?}", rule, found);
+            }
+        }
+    }
+}

@@ -76,3 +76,18 @@ fn the_nearest_miss_lacks_least() {
     assert_eq!(fields(&request, 1).as_deref(), Some("0 from[1].source.namespaces when[0].values"));
     assert_eq!(fields(&request, 0), None);
 }
+
+#[test]
+fn the_nearest_of_many_is_looked_for_where_the_index_finds_some() {
+    let rules: Vec<String> = (0..100)
+        .map(|rule| {
+            format!(r#"{{"to": [{{"operation": {{"methods": ["PUT"], "paths": ["/{rule}/*"], "ports": ["80"]}}}}]}}"#)
+        })
+        .collect();
+    let authorizer = authorizer(&[policy("p", &format!(r#"{{"rules": [{}]}}"#, rules.join(",")))]);
+    let miss = |path: &str| {
+        Request::get(path).see(|view| authorizer.nearest_miss(view, 4).map(|miss| miss.rule.index()))
+    };
+    assert_eq!(miss("/90/x"), Some(90));
+    assert_eq!(miss("/x"), Some(0));
+}
