@@ -243,9 +243,6 @@ pub struct Identity {
     /// The proxy's service account
     #[arg(long, value_name = "NAME")]
     pub service_account: Option<String>,
-    /// Where the proxy is, for balancing by locality [default: that of the workload's WorkloadEntry]
-    #[arg(long, value_name = "REGION/ZONE/SUBZONE")]
-    pub locality: Option<Locality>,
     /// The trust domain [default: cluster.local]
     #[arg(long, value_name = "DOMAIN")]
     pub trust_domain: Option<String>,
@@ -297,6 +294,8 @@ pub struct Compile {
     #[command(flatten)]
     pub paths: Paths,
     #[command(flatten)]
+    pub place: Place,
+    #[command(flatten)]
     pub listening: Listening,
     #[command(flatten)]
     pub credentials: Credentials,
@@ -333,6 +332,14 @@ pub struct Listening {
     /// The address to listen on [default: the server's `bind` in the Gateway, else 0.0.0.0]
     #[arg(long, value_name = "IP")]
     pub listen_address: Option<IpAddr>,
+}
+
+/// Where a proxy is.
+#[derive(Debug, Args)]
+pub struct Place {
+    /// Where the proxy is, for balancing by locality [default: that of the workload's WorkloadEntry]
+    #[arg(long, value_name = "REGION/ZONE/SUBZONE")]
+    pub locality: Option<Locality>,
 }
 
 /// Where a proxy finds certificates.
@@ -456,6 +463,8 @@ pub struct Run {
     pub proxy: Proxy,
     #[command(flatten)]
     pub paths: Paths,
+    #[command(flatten)]
+    pub place: Place,
     #[command(flatten)]
     pub listening: Listening,
     #[command(flatten)]

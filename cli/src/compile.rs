@@ -28,6 +28,7 @@ pub fn run(args: &Compile) -> Result<(), Failure> {
         },
         admin: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), args.admin_port)),
         explain_denials: explain_denials(args.explain_denials, args.engine)?,
+        locality: args.place.locality.as_ref().map(|locality| locality.0.clone()),
         ..sidecar(
             listening(
                 credentials(

@@ -144,7 +144,6 @@ pub fn options(proxy: &Proxy, identity: &Identity, paths: Option<Paths>, sources
     let default = Options::default();
     let options = Options {
         gateway_namespace: proxy.gateway_namespace.clone().unwrap_or(default.gateway_namespace),
-        locality: identity.locality.as_ref().map(|locality| locality.0.clone()),
         ..default
     };
     in_mesh(options, identity, paths, sources)

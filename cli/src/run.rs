@@ -51,7 +51,8 @@ pub fn run(args: &Run) -> Result<(), Failure> {
     let options = credentials(options, &args.credentials);
     let options = sidecar(listening(options, &args.listening)?, &args.sidecar)?;
     let explain_denials = explain_denials(args.explain_denials, args.engine)?;
-    let options = Options { engine, explain_denials, ..options };
+    let locality = args.place.locality.as_ref().map(|locality| locality.0.clone());
+    let options = Options { engine, explain_denials, locality, ..options };
     // What is wrong with the resources is told first: it does not depend on this machine.
     let findings: Vec<_> = mesh_policy_compiler::check_under(&resources.sources, options.path_normalization);
     if findings.iter().any(mesh_policy_compiler::Finding::is_error) {

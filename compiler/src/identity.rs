@@ -25,6 +25,10 @@ pub const KEY: &str = "tls.key";
 /// What to do about a missing certificate of the mesh.
 pub(crate) const WAYS: &str = "`mesh-policy certs` issues certificates and `--certs` names their folder; `--sds` names the socket of SPIRE's agent";
 
+/// What to do about a certificate of the mesh that is no good.
+pub(crate) const ISSUE: &str =
+    "`mesh-policy certs -f .. -o DIR` issues the certificates of the resources anew";
+
 /// `spiffe://cluster.local/ns/shop/sa/orders`
 #[must_use]
 pub fn spiffe_id(trust_domain: &str, namespace: &str, service_account: &str) -> String {

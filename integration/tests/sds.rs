@@ -32,7 +32,9 @@ kind: Gateway
 metadata: {name: edge, namespace: istio-system}
 spec:
   selector: {istio: ingressgateway}
-  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+  servers:
+  - {port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}
+  - {port: {number: 443, name: mesh, protocol: HTTPS}, hosts: ["*"], tls: {mode: ISTIO_MUTUAL}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -161,8 +163,10 @@ fn three_proxies_get_their_certificates_over_a_socket_and_take_new_ones_as_they_
         })
     };
     // The gateway follows its files, so that its clusters come from them: all but that of the server of secrets.
-    let (folder, edge) = (tempfile::tempdir().unwrap(), ports::free().unwrap());
-    let (file, mapping) = (folder.path().join("mesh.yaml"), format!("80={edge}"));
+    let folder = tempfile::tempdir().unwrap();
+    let (edge, edge_tls) = (ports::free().unwrap(), ports::free().unwrap());
+    let file = folder.path().join("mesh.yaml");
+    let (mapping, mapping_tls) = (format!("80={edge}"), format!("443={edge_tls}"));
     fs::write(&file, &text).unwrap();
     let gateway = Running::start(
         &file,
@@ -175,6 +179,8 @@ fn three_proxies_get_their_certificates_over_a_socket_and_take_new_ones_as_they_
             "edge",
             "--map-port",
             &mapping,
+            "--map-port",
+            &mapping_tls,
             "--sds",
             &format!("unix://{}", server.socket().display()),
         ],
@@ -212,6 +218,19 @@ fn three_proxies_get_their_certificates_over_a_socket_and_take_new_ones_as_they_
         caller(&first, outsider, address).send(&Request::get("/private").host("backend")).unwrap_err();
     }
 
+    // A server with ISTIO_MUTUAL shows the gateway's identity, and takes the mesh's alone.
+    let address = SocketAddr::from(([127, 0, 0, 1], edge_tls));
+    let through = |own: Option<&Identity>| {
+        let expected = Expect::Spiffe { id: id("istio-system", "edge"), sni: "app.example.com".to_owned() };
+        let tls = first.client(expected, own).unwrap();
+        Client::with_tls(address, tls).send(&Request::get("/public").host("app.example.com"))
+    };
+    assert_eq!(through(Some(&own)).unwrap().status, 200);
+    for outsider in [None, Some(&foreign), Some(&stranger)] {
+        through(outsider).unwrap_err();
+    }
+
+    let address = backend.listener(&format!("127.0.0.1_{backend_port}")).unwrap();
     // A new authority: first everybody believes it beside the old one, then everybody is named by it.
     server.serve_bundle("spiffe://cluster.local", "cluster.local", &[&first, &second]).unwrap();
     let newcomer = || caller(&first, &stranger, address).send(&Request::get("/private").host("backend"));
@@ -243,7 +262,7 @@ fn a_run_says_when_nobody_gives_out_certificates() {
         .unwrap();
     let socket = folder.path().join("agent.sock");
     let ended = Command::new(command::find().unwrap())
-        .args(["run", "--gateway", "istio=ingressgateway", "--map-port", "80=0", "-f"])
+        .args(["run", "--gateway", "istio=ingressgateway", "--map-port", "80=0", "--map-port", "443=0", "-f"])
         .arg(&resources)
         .args(["--sds".as_ref(), socket.as_os_str(), "--envoy".as_ref(), envoy::find().unwrap().as_os_str()])
         .arg("--modules")

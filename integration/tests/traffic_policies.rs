@@ -28,6 +28,11 @@ fn start(policy: &str, instances: &[(SocketAddr, &str)]) -> Envoy {
             format!("  - {{address: 127.0.0.1, ports: {{http: {port}, tcp: {port}}}, {more}}}\n")
         })
         .collect();
+    let special = if policy.contains("subsets") {
+        "  - {match: [{headers: {x-subset: {exact: gone}}}], route: [{destination: {host: shop, subset: gone, port: {number: 80}}}]}\n"
+    } else {
+        ""
+    };
     let text = format!(
         "apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -44,7 +49,8 @@ metadata: {{name: shop}}
 spec:
   hosts: ['*']
   gateways: [edge]
-  http: [{{route: [{{destination: {{host: shop, port: {{number: 80}}}}}}], retries: {{attempts: 0}}}}]
+  http:
+{special}  - {{route: [{{destination: {{host: shop, port: {{number: 80}}}}}}], retries: {{attempts: 0}}}}
   tcp: [{{route: [{{destination: {{host: shop, port: {{number: 9000}}}}}}]}}]
 ---
 apiVersion: networking.istio.io/v1
@@ -312,6 +318,19 @@ fn connections_end_when_they_are_idle_or_old() {
             "{policy}: {lived:?}"
         );
     }
+}
+
+#[test]
+fn a_subset_without_instances_answers_503_and_harms_nobody_else() {
+    let shop = Upstream::start("shop").unwrap();
+    let envoy = start(
+        "{loadBalancer: {simple: RANDOM}}, subsets: [{name: gone, labels: {version: v9}}]",
+        &[(shop.address(), "")],
+    );
+    let client = http(&envoy);
+    let gone = client.send(&Request::get("/").header("x-subset", "gone")).unwrap();
+    assert_eq!((gone.status, gone.text().as_str()), (503, "no healthy upstream"));
+    assert_eq!(client.get("/").unwrap().echo().unwrap().instance, "shop");
 }
 
 #[test]

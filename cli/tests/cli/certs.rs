@@ -107,6 +107,45 @@ fn certificates_of_another_trust_domain_are_refused() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
 }
 
+/// The one error, with its cure, and nothing written.
+fn refused(root: &Path, expected: &str) {
+    let out = root.join("out");
+    let ended = compile(root, &out, &[]);
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(
+        ended.stderr,
+        format!(
+            "error[invalid-value]: {expected}\n  help: `mesh-policy certs -f .. -o DIR` issues the certificates of the resources anew\n1 \
+             error in 1 file\n"
+        )
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_certificate_of_the_mesh_that_is_no_good_is_one_clear_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let own = root.join("my-app/backend");
+    let at = own.display();
+    refused(root, &format!("the certificate file `{}` does not exist", root.join("ca.crt").display()));
+    assert_eq!(certs(root, &[]).code, Some(0));
+    fs::copy(root.join("my-app/frontend/tls.key"), own.join("tls.key")).unwrap();
+    refused(root, &format!("the key `{at}/tls.key` is not that of the certificate `{at}/tls.crt`"));
+    fs::remove_file(own.join("tls.key")).unwrap();
+    refused(root, &format!("the key file `{at}/tls.key` does not exist"));
+    let whole = fs::read_to_string(own.join("tls.crt")).unwrap();
+    fs::write(own.join("tls.crt"), whole.split_at(whole.len() / 2).0).unwrap();
+    let ended = compile(root, &root.join("out"), &[]);
+    assert!(
+        ended.stderr.starts_with(&format!("error[invalid-value]: the certificate file `{at}/tls.crt` ")),
+        "{}",
+        ended.stderr
+    );
+    fs::remove_file(own.join("tls.crt")).unwrap();
+    refused(root, &format!("the certificate file `{at}/tls.crt` does not exist"));
+}
+
 #[test]
 fn a_lifetime_has_a_unit() {
     let folder = tempfile::tempdir().unwrap();

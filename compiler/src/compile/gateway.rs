@@ -10,7 +10,7 @@ use crate::envoy::locality::Locality;
 use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::{Listener, Opening, Servers, TcpServer, TcpTls, redirect};
-use crate::identity::Identity;
+use crate::identity::{ISSUE, Identity};
 use crate::native;
 use crate::options::{Engine, Options};
 use crate::plugin::{EnforcedListener, for_gateway, for_listener};
@@ -29,8 +29,10 @@ pub(super) fn build(
     problems: &mut Problems,
 ) -> Result<Built, Box<Finding>> {
     let namespace = &options.gateway_namespace;
-    let identity = Identity::load(options, namespace, &options.gateway_service_account)
-        .map_err(|message| Box::new(Finding::placeless(ProblemKind::InvalidValue, message, None)))?;
+    let identity =
+        Identity::load(options, namespace, &options.gateway_service_account).map_err(|message| {
+            Box::new(Finding::placeless(ProblemKind::InvalidValue, message, Some(ISSUE.to_owned())))
+        })?;
     applicable::check(sources, namespace, labels, &applicable::AT_GATEWAYS, options, problems);
     let services = visible(sources, namespace, problems);
     let caller = Caller {

@@ -16,7 +16,7 @@ use crate::ext_authz::Providers;
 use crate::finding::Finding;
 use crate::gateway::Opening;
 use crate::gateway::redirect::Domains;
-use crate::identity::{Identity, WAYS};
+use crate::identity::{ISSUE, Identity, WAYS};
 use crate::native;
 use crate::options::{Engine, Modules, Options, WorkloadChoice};
 use crate::peer_authentication::{Mode, modes, warn_without_certificate};
@@ -62,7 +62,9 @@ pub(super) fn build(
     applicable::check(sources, namespace, &site.labels, &applicable::AT_SIDECARS, options, problems);
     refuse_tcp_rules(sources, namespace, problems);
     let identity = match &site.service_account {
-        Some(account) => Identity::load(options, namespace, account).map_err(refuse)?,
+        Some(account) => Identity::load(options, namespace, account).map_err(|message| {
+            Box::new(Finding::placeless(ProblemKind::InvalidValue, message, Some(ISSUE.to_owned())))
+        })?,
         None if options.certificates.is_some() || options.sds.is_some() => {
             return Err(refuse(format!(
                 "the workload `{namespace}/{}` has no service account, and so no certificate",

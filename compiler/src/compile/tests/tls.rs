@@ -219,7 +219,7 @@ fn a_gateway_shows_the_mesh_its_own_certificate() {
         refused_for(&text, &with("other")),
         [format!(
             "error[invalid-value]: the certificate `{}` is not for `spiffe://cluster.local/ns/istio-system/sa/other`, but for \
-             `spiffe://cluster.local/ns/istio-system/sa/edge`",
+             `spiffe://cluster.local/ns/istio-system/sa/edge` (`mesh-policy certs -f .. -o DIR` issues the certificates of the resources anew)",
             other.join("tls.crt").display()
         )]
     );
