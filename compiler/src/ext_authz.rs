@@ -82,7 +82,8 @@ impl Providers {
     }
 
     /// Those that can be asked.
-    pub(crate) fn names(&self) -> Vec<String> {
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
         self.by_name.keys().cloned().collect()
     }
 
@@ -91,13 +92,20 @@ impl Providers {
     }
 
     /// The one that all of these CUSTOM policies name, when it can be asked.
-    pub(crate) fn of<'p>(&'p self, custom: &[&Resource]) -> Option<(&'p str, &'p Provider)> {
+    fn of<'p>(&'p self, custom: &[&Resource]) -> Option<(&'p str, &'p Provider)> {
         let mut names = custom.iter().map(|resource| provider_of(resource));
         let first = names.next()??;
         if !names.all(|other| other == Some(first)) {
             return None;
         }
         self.by_name.get_key_value(first).map(|(name, provider)| (name.as_str(), provider))
+    }
+
+    /// The filters that ask, behind a Wasm filter that judges these CUSTOM policies.
+    #[must_use]
+    pub fn http_filters(&self, custom: &[&Resource]) -> Vec<Value> {
+        let asking = self.of(custom).map(|(name, provider)| provider.http_filter(name, Trigger::Header));
+        std::iter::once(header_to_metadata()).chain(asking).collect()
     }
 
     /// Says which of the CUSTOM policies of a proxy lead to nobody: the requests that match them are denied.
@@ -165,7 +173,7 @@ pub fn provider_names(sources: &Sources) -> Vec<String> {
 
 /// Makes metadata of the header by which a Wasm filter names the provider, and takes the header away: neither the provider nor
 /// the upstream sees it.
-pub(crate) fn header_to_metadata() -> Value {
+fn header_to_metadata() -> Value {
     let (namespace, key) = control::EXT_AUTHZ_METADATA;
     extension(
         "envoy.filters.http.header_to_metadata",

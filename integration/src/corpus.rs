@@ -39,6 +39,9 @@ const ROUTE: &str = "x-corpus-route";
 /// The response header with Envoy's details of the response.
 const DETAILS: &str = "x-corpus-details";
 
+/// The header that tells the server of all external authorizers which of them is asked.
+const PROVIDER: &str = "x-corpus-provider";
+
 /// How the filters stand in the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -95,7 +98,8 @@ pub fn run(files: &[File], layout: Layout) -> Result<Count> {
     let upstream = Upstream::start("corpus")?;
     let issuer = Issuer::new("corpus")?;
     groups.iter_mut().try_for_each(|loaded| verify_tokens(loaded, &issuer))?;
-    let mut proxy = Proxy::start(&groups, layout, &upstream)?;
+    let provider = Upstream::start("provider")?;
+    let mut proxy = Proxy::start(&groups, layout, &upstream, &provider)?;
     let mut sent = Vec::new();
     let mut failures = String::new();
     for loaded in &groups {
@@ -118,8 +122,11 @@ pub fn run(files: &[File], layout: Layout) -> Result<Count> {
     // When they do not come, the comparison below says which are missing.
     let _ = wait::until(Duration::from_secs(5), "all copies", complete);
     let mut received = observe::by_number(upstream.requests());
+    let asked = observe::by_number(provider.requests());
     for (number, (loaded, case, response)) in sent.iter().enumerate() {
-        let outcome = observe(response, received.remove(&number).unwrap_or_default());
+        let mut outcome = observe(response, received.remove(&number).unwrap_or_default());
+        let asks = asked.get(&number).into_iter().flatten().filter_map(|check| check.header(PROVIDER));
+        outcome.asks = Some(asks.collect::<Vec<_>>().join(", "));
         let mut differences = compare(&case.expect, &outcome).err().unwrap_or_default();
         if !run::is_skipped(&loaded.group, case) {
             let core = loaded.policy.run(case, &mut fixed_random());

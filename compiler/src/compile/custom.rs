@@ -2,7 +2,7 @@
 
 use crate::envoy::cluster::{self, Clusters};
 use crate::envoy::filter;
-use crate::ext_authz::{Providers, Trigger, header_to_metadata};
+use crate::ext_authz::Providers;
 use crate::native;
 use crate::options::{Engine, Options};
 use crate::plugin::EnforcedListener;
@@ -48,18 +48,15 @@ pub(super) fn filters(
     let Some(config) = enforced.plugin_config_before(&providers.names()) else { return Vec::new() };
     let mut hasher = DefaultHasher::new();
     config.to_string().hash(&mut hasher);
-    let mut metadata = header_to_metadata();
-    if let Some(metadata) = metadata.as_object_mut() {
+    let mut asking = providers.http_filters(&custom);
+    if let Some(metadata) = asking.first_mut().and_then(Value::as_object_mut) {
         // Policies that become CUSTOM or cease to be so move between two filters, which a running Envoy is given one after the
         // other. With a name that changes with them the listener is another one, and is replaced at once.
         let name = format!("mesh_policy.custom.{:08x}", hasher.finish() & 0xffff_ffff);
         metadata.insert("name".to_owned(), json!(name));
     }
-    let mut filters = vec![filter::custom(&options.modules, name, &config), metadata];
-    if let Some((name, provider)) = providers.of(&custom) {
-        filters.push(provider.http_filter(name, Trigger::Header));
-    }
-    filters
+    asking.insert(0, filter::custom(&options.modules, name, &config));
+    asking
 }
 
 /// Warns about authorizers that are asked over gRPC at a port that is not said to speak HTTP/2.

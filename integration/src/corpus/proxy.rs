@@ -44,7 +44,12 @@ struct Connection {
 }
 
 impl Proxy {
-    pub(super) fn start(groups: &[Loaded], layout: Layout, upstream: &Upstream) -> Result<Self> {
+    pub(super) fn start(
+        groups: &[Loaded],
+        layout: Layout,
+        upstream: &Upstream,
+        provider: &Upstream,
+    ) -> Result<Self> {
         let authority = Authority::new("corpus")?;
         let asked =
             groups.iter().flat_map(|loaded| &loaded.cases).filter_map(|case| case.request.sni.as_deref());
@@ -68,7 +73,7 @@ impl Proxy {
             let parts = match &loaded.group.workload {
                 None => gateway::parts(loaded, layout, upstream),
                 Some(workload) if !workload.gateways.is_empty() => gateway::parts(loaded, layout, upstream),
-                Some(workload) => workload::parts(loaded, workload, layout, upstream),
+                Some(workload) => workload::parts(loaded, workload, layout, upstream, provider),
             };
             let parts = parts.context(&loaded.name)?;
             bootstrap = bootstrap.or(parts.bootstrap);

@@ -4,6 +4,7 @@
 //! `testdata/common.yaml` are added: a Gateway `default/edge` for every host on port 80, and a few services.
 
 use mesh_policy_istio::decode::{Context, Decode, DecodeField};
+use mesh_policy_istio::mesh_config::MeshConfig;
 use mesh_policy_istio::node::{Member, Node, Value};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{self, Resource};
@@ -21,6 +22,9 @@ wire! {
         "about" => about: Option<String>,
         /// The proxy that enforces; the gateway `default/edge` on port 80 when absent.
         "workload" => workload: Option<Workload>,
+        /// The mesh configuration, whose external authorizers all lead to one server: it answers with the status that the header
+        /// `x-echo-status` of the check asks for, else with 200. Only for workloads.
+        "meshConfig" => mesh_config: Option<MeshConfig>,
         /// The resources, beside the common ones.
         "resources" => resources: Resources,
         /// Requests and what must come of them.
@@ -83,6 +87,8 @@ wire! {
     pub struct Expect {
         /// Whether authorization lets it pass.
         "allowed" => allowed: Option<bool>,
+        /// The external authorizer that was asked; empty for nobody.
+        "asks" => asks: Option<String>,
         /// The rule that decided, `ns[..]-policy[..]-rule[n]`.
         "policy" => policy: Option<String>,
         /// The name of the route; empty when there is none.

@@ -17,6 +17,7 @@ files!(
     "authorization/claims",
     "authorization/conditions",
     "authorization/decisions",
+    "authorization/custom",
     "authorization/deny-all",
     "authorization/evaluation",
     "authorization/guide",

@@ -8,6 +8,8 @@ use std::fmt::{Debug, Write as _};
 pub struct Outcome {
     /// Whether authorization let it pass.
     pub allowed: Option<bool>,
+    /// The external authorizer that was asked; empty for nobody.
+    pub asks: Option<String>,
     /// The authorization rule that decided.
     pub policy: Option<String>,
     /// The name of the route that was chosen; empty when none was.
@@ -45,6 +47,7 @@ pub struct Upstream {
 /// A line for each difference.
 pub fn agree(core: &Outcome, envoy: &Outcome) -> Result<(), String> {
     let mut differences = String::new();
+    visible(&mut differences, "core's asking", core.asks.as_ref(), envoy.asks.as_ref());
     visible(&mut differences, "core's policy", core.policy.as_ref(), envoy.policy.as_ref());
     visible(&mut differences, "core's status", core.status.as_ref(), envoy.status.as_ref());
     visible(&mut differences, "core's rule", core.rule.as_ref(), envoy.rule.as_ref());
@@ -63,6 +66,7 @@ pub fn agree(core: &Outcome, envoy: &Outcome) -> Result<(), String> {
 pub fn compare(expect: &Expect, outcome: &Outcome) -> Result<(), String> {
     let Expect {
         allowed,
+        asks,
         policy,
         route,
         status,
@@ -78,6 +82,7 @@ pub fn compare(expect: &Expect, outcome: &Outcome) -> Result<(), String> {
     } = expect;
     let mut differences = String::new();
     visible(&mut differences, "allowed", allowed.as_ref(), outcome.allowed.as_ref());
+    visible(&mut differences, "asks", asks.as_ref(), outcome.asks.as_ref());
     visible(&mut differences, "policy", policy.as_ref(), outcome.policy.as_ref());
     visible(&mut differences, "route", route.as_ref(), outcome.route.as_ref());
     visible(&mut differences, "status", status.as_ref(), outcome.status.as_ref());

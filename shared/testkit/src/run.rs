@@ -2,22 +2,21 @@
 
 use crate::corpus::{self, Case, Group, HeaderLine, Refusal, Request};
 use crate::outcome::{Outcome, Upstream, compare};
-use mesh_policy_core::authz::Authorizer;
+use mesh_policy_core::authz::{Authorizer, ExternalAuthorization};
 use mesh_policy_core::control;
 use mesh_policy_core::effect::{HeaderEdit, LocalReply, Random, SplitMix64};
 use mesh_policy_core::proxy::ProxyContext;
 use mesh_policy_core::request::{Attribute, Attributes, HeaderMap, RequestView};
 use mesh_policy_core::route::{self, RouteTable, Selection};
-use mesh_policy_istio::decode::Context;
-use mesh_policy_istio::path::Path;
 use mesh_policy_istio::problem::Problems;
-use mesh_policy_istio::resource;
-use mesh_policy_istio::workload::Workload;
+use mesh_policy_istio::workload::{PluginConfig, Workload};
 use std::fmt::Write as _;
 
 /// The policy of one group, compiled.
 pub struct Policy {
     routes: RouteTable,
+    /// What judges CUSTOM policies, in front of everything else.
+    before: Authorizer,
     authorizer: Authorizer,
 }
 
@@ -42,9 +41,18 @@ impl Policy {
         let mut problems = Problems::new();
         let workload = group.workload.clone().unwrap_or_else(gateway_workload);
         let proxy = ProxyContext::compile(&workload, &mut problems);
-        let routes = RouteTable::compile(&group.resources.resources, &proxy, &mut problems);
-        let authorizer = Authorizer::compile(&group.resources.resources, &proxy, &mut problems);
-        if problems.has_errors() { Err(problems.to_string()) } else { Ok(Self { routes, authorizer }) }
+        let resources = &group.resources.resources;
+        let routes = RouteTable::compile(resources, &proxy, &mut problems);
+        let behind = ProxyContext { ext_authz: ExternalAuthorization::After, ..proxy.clone() };
+        let authorizer = Authorizer::compile(resources, &behind, &mut problems);
+        if problems.has_errors() {
+            return Err(problems.to_string());
+        }
+        let providers = group.mesh_config.iter().flat_map(|config| &config.extension_providers);
+        let names = providers.filter_map(|provider| provider.name.clone()).collect();
+        let before = ProxyContext { ext_authz: ExternalAuthorization::Before(names), ..proxy };
+        let before = Authorizer::compile(resources, &before, &mut Problems::new());
+        Ok(Self { routes, before, authorizer })
     }
 
     /// Runs one request: authorization, route, header operations, fault, forwarding.
@@ -56,9 +64,29 @@ impl Policy {
         let connection = Connection(&case.request);
         let request = RequestView::new(&headers, &connection);
 
+        let custom = self.before.authorize(&request, &mut ());
+        let asks = Some(custom.asks().unwrap_or_default().to_owned());
+        if let Some(reply) = custom.local_reply() {
+            let policy = Some(custom.reason(None));
+            return answered(
+                Outcome { allowed: Some(false), asks, policy, ..Outcome::default() },
+                case,
+                reply,
+                &[],
+            );
+        }
+        if let (Some(_), Some(status)) = (custom.asks(), provider_denies(&case.request)) {
+            return Outcome {
+                allowed: Some(status != 403),
+                asks,
+                status: Some(status),
+                ..Outcome::default()
+            };
+        }
         let verdict = self.authorizer.authorize(&request, &mut ());
         let mut outcome = Outcome {
             allowed: Some(verdict.is_allowed()),
+            asks,
             policy: verdict.determining().map(ToString::to_string),
             ..Outcome::default()
         };
@@ -98,6 +126,12 @@ impl Policy {
         choice.forward_edits(&request, &mut edits);
         forwarded(outcome, case, &pairs, &edits, &response_edits)
     }
+}
+
+/// The status with which the external authorizer of the corpus denies a request, when it does.
+fn provider_denies(request: &Request) -> Option<u32> {
+    let line = request.headers.iter().find(|line| line.name == "x-echo-status")?;
+    std::str::from_utf8(&line.value).ok()?.parse().ok().filter(|status| *status != 200)
 }
 
 /// The rule that a route was made of, without the entry of its `match` list.
@@ -237,15 +271,12 @@ pub const fn fixed_random() -> SplitMix64 {
 impl Refusal {
     /// The problems that its resources have.
     fn found(&self) -> Vec<String> {
-        let mut cx = Context::at(Path::root().field("items"));
-        let nodes = self.nodes();
-        let nodes = nodes.iter().enumerate();
-        let resources: Vec<_> =
-            nodes.flat_map(|(i, node)| cx.in_index(i, |cx| resource::read(node, cx))).collect();
-        let mut problems = cx.into_problems();
+        // As a filter does, which judges only what could be read.
+        let text = serde_json::json!({"kind": "List", "items": self.nodes()}).to_string();
+        let (config, mut problems) = PluginConfig::read_json(text.as_bytes());
         let proxy = ProxyContext::compile(&gateway_workload(), &mut problems);
-        let _ = RouteTable::compile(&resources, &proxy, &mut problems);
-        let _ = Authorizer::compile(&resources, &proxy, &mut problems);
+        let _ = RouteTable::compile(&config.resources, &proxy, &mut problems);
+        let _ = Authorizer::compile(&config.resources, &proxy, &mut problems);
         problems.iter().map(ToString::to_string).collect()
     }
 }
