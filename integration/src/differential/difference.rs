@@ -46,21 +46,6 @@ pub const DIFFERENCES: &[Difference] = &[
         applies: |seen| seen.probe.headers.iter().any(|(name, _)| name.starts_with("x-mesh-policy-")),
     },
     Difference {
-        name: "content type of local replies",
-        reason: "Envoy settles the content type of its own answers after a route's header operations, a filter sees it before \
-                 them: operations on `content-type` come out otherwise on aborts, redirects and direct responses",
-        lines: &["content-type:"],
-        applies: |seen| {
-            let local = |outcomes: &BTreeSet<Outcome>| {
-                outcomes.iter().all(|outcome| {
-                    // Also where Envoy gave up on an upstream that had got the request.
-                    outcome.received.is_empty() || outcome.status == Some(503)
-                })
-            };
-            local(seen.wasm) && local(seen.native)
-        },
-    },
-    Difference {
         name: "reason of a default denial",
         reason: "where no ALLOW rule matched, the filters add to the response's details the rule that came closest",
         lines: &["x-differential-details: rbac_access_denied_matched_policy[none]"],

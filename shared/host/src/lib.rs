@@ -18,6 +18,7 @@ use fake as abi;
 
 mod address;
 mod configuration;
+mod content_type;
 mod counters;
 mod delays;
 mod exports;

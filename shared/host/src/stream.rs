@@ -1,6 +1,7 @@
 //! One request on its way through a filter.
 
 use crate::abi;
+use crate::content_type;
 use crate::delays::Held;
 use crate::facts::Facts;
 use crate::failure::Failure;
@@ -120,7 +121,7 @@ impl<F: Filter> Stream<F> {
     /// The response's headers have arrived, from upstream or as a local reply of any filter, this one included.
     pub fn on_response(&mut self) {
         self.forget();
-        for edit in std::mem::take(&mut self.response_edits) {
+        for edit in content_type::settled(std::mem::take(&mut self.response_edits)) {
             if let Err(error) = apply(Map::ResponseHeaders, &edit) {
                 abi::log(LogLevel::Error, &format!("a response header cannot be changed: {error}"));
             }

@@ -154,13 +154,28 @@ fn answered(mut outcome: Outcome, case: &Case, reply: LocalReply, edits: &[Heade
         }
         outcome.status = Some(200);
         outcome.body = Some(Vec::new());
+        outcome.response_headers = Some(with_content_type(apply(headers, edits), Some("application/grpc")));
     } else {
         outcome.status = Some(u32::from(reply.status));
+        let lines = apply(headers, edits);
+        let is_typed = lines.iter().any(|line| line.name == "content-type");
+        outcome.response_headers = Some(match (reply.body.is_empty(), is_typed) {
+            (true, _) => with_content_type(lines, None),
+            (false, true) => lines,
+            (false, false) => with_content_type(lines, Some("text/plain")),
+        });
         let head = case.request.method.as_deref() == Some("HEAD");
         outcome.body = Some(if head { Vec::new() } else { reply.body });
     }
-    outcome.response_headers = Some(apply(headers, edits));
     outcome
+}
+
+/// The header lines with this content type alone: Envoy settles that of its own answers behind all operations.
+fn with_content_type(mut lines: Vec<HeaderLine>, kind: Option<&str>) -> Vec<HeaderLine> {
+    let name = "content-type";
+    lines.retain(|line| line.name != name);
+    lines.extend(kind.map(|kind| HeaderLine { name: name.to_owned(), value: kind.into() }));
+    lines
 }
 
 /// Envoy's gRPC status for an HTTP status that it answers itself.
