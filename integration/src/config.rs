@@ -5,6 +5,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
+use crate::certs::{Authority, Identity};
 use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
 use serde_json::{Value, json};
 
@@ -148,6 +149,30 @@ pub fn merge(into: &mut Value, from: &Value) {
         }
         (into, from) => *into = from.clone(),
     }
+}
+
+/// A listener's side of mutual TLS: it shows `identity` and demands a certificate of `authority`.
+pub fn mutual_tls(authority: &Authority, identity: &Identity) -> Value {
+    json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": true,
+        "common_tls_context": {
+            "tls_certificates": [{
+                "certificate_chain": { "filename": identity.certificate() },
+                "private_key": { "filename": identity.key() },
+            }],
+            "validation_context": { "trusted_ca": { "filename": authority.certificate() } },
+        },
+    }})
+}
+
+/// The same listener under this name and over `transport`. `None` if it has no filter chain.
+pub fn over_tls(listener: &Value, name: &str, transport: &Value) -> Option<Value> {
+    let mut listener = listener.clone();
+    merge(&mut listener, &json!({ "name": name }));
+    let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
+    chain.insert("transport_socket".to_owned(), transport.clone());
+    Some(listener)
 }
 
 #[cfg(test)]

@@ -5,13 +5,17 @@ use std::fmt::Write as _;
 
 use mesh_policy_integration::{
     Result,
-    client::{Client, Request},
+    certs::{Authority, Expect},
+    client::{Client, Request, Tls},
     config,
     envoy::{Envoy, Options},
     mesh::{list, policy},
     modules::Module,
 };
 use serde_json::{Value, json};
+
+/// Who calls over mutual TLS.
+const CALLER: &str = "spiffe://cluster.local/ns/shop/sa/web";
 
 /// A header condition of Envoy's, in the words of its RBAC filter.
 fn header(name: &str, how: Value) -> Value {
@@ -35,6 +39,10 @@ fn pairs() -> Vec<(&'static str, Value, Value)> {
             { "when": [{ "key": "request.headers[x-long]", "values": ["*end"] }] },
             { "to": [{ "operation": { "hosts": ["a.com", "[::1]:8080", "b.com:*"] } }] },
             { "to": [{ "operation": { "paths": ["/admin*"] } }] },
+            {
+                "from": [{ "source": { "principals": ["cluster.local/ns/shop/sa/web"] } }],
+                "when": [{ "key": "request.headers[x-long]", "values": ["*"] }],
+            },
         ] }),
     );
     let denied_by_envoy = json!({ "action": "DENY", "policies": {
@@ -47,6 +55,10 @@ fn pairs() -> Vec<(&'static str, Value, Value)> {
             header(":authority", exact("[::1]:8080", true)),
             header(":authority", json!({ "string_match": { "prefix": "b.com:", "ignore_case": true } })),
         ] },
+        "caller": { "permissions": any, "principals": [{ "and_ids": { "ids": [
+            { "authenticated": { "principal_name": { "exact": CALLER } } },
+            header("x-long", json!({ "present_match": true })),
+        ] } }] },
         "paths": { "principals": any, "permissions": [{ "url_path": { "path": { "prefix": "/admin" } } }] },
     } });
     let allowed = policy(
@@ -75,7 +87,11 @@ fn pairs() -> Vec<(&'static str, Value, Value)> {
     vec![("deny", denied, denied_by_envoy), ("allow", allowed, allowed_by_envoy)]
 }
 
-fn start() -> Result<Envoy> {
+/// The name of the listeners' certificate.
+const SERVER: &str = "workload.test";
+
+/// Every listener of [`pairs`] twice: in plain text and for mutual TLS.
+fn start(authority: &Authority) -> Result<Envoy> {
     // As lenient as Envoy gets: whatever is let in, the rules have to stand.
     let manager = json!({
         "normalize_path": true,
@@ -91,9 +107,16 @@ fn start() -> Result<Envoy> {
         let rbac = json!({ "name": "envoy.filters.http.rbac", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC", "rules": native,
         } });
-        listeners.push(config::listener_with(name, &[authz], &routes, &manager));
+        listeners.push(config::listener_with(name, &[config::peer_facts(), authz], &routes, &manager));
         listeners.push(config::listener_with(&format!("{name} native"), &[rbac], &routes, &manager));
     }
+    let transport = config::mutual_tls(authority, &authority.server(&[SERVER])?);
+    let over_tls = listeners.iter().filter_map(|listener| {
+        let name = format!("{} over TLS", listener.get("name")?.as_str()?);
+        config::over_tls(listener, &name, &transport)
+    });
+    let over_tls: Vec<Value> = over_tls.collect();
+    listeners.extend(over_tls);
     Envoy::start(&config::bootstrap(&listeners, &[]), &Options::default())
 }
 
@@ -165,31 +188,50 @@ fn requests() -> Vec<(&'static str, Request)> {
     ]
 }
 
-#[test]
-fn each_request_gets_the_verdict_of_envoys_own_filter_and_no_error_of_ours() -> Result<()> {
-    let envoy = start()?;
+/// Sends every request to each pair of listeners; gives how many were denied.
+fn hold_against_envoy(envoy: &Envoy, over: &str, tls: Option<&Tls>) -> Result<usize> {
     let mut failures = String::new();
     let mut denied = 0;
     for (name, _, _) in pairs() {
-        let (ours, native) = (envoy.listener(name)?, envoy.listener(&format!("{name} native"))?);
+        let (ours, native) =
+            (envoy.listener(&format!("{name}{over}"))?, envoy.listener(&format!("{name} native{over}"))?);
         for (what, request) in requests() {
             // A connection that Envoy closes without an answer is an outcome too.
-            let outcome = |address| Client::new(address).send(&request).map(|r| (r.status, r.text())).ok();
+            let outcome = |address| {
+                let client = match tls {
+                    Some(tls) => Client::with_tls(address, tls.clone()),
+                    None => Client::new(address),
+                };
+                client.send(&request).map(|r| (r.status, r.text())).ok()
+            };
             let (found, expected) = (outcome(ours), outcome(native));
             if found != expected {
-                let _ = writeln!(failures, "{name}: {what}: {found:?}, but Envoy {expected:?}");
+                let _ = writeln!(failures, "{name}{over}: {what}: {found:?}, but Envoy {expected:?}");
             }
             if let Some((500.., _)) = found {
-                let _ = writeln!(failures, "{name}: {what}: {found:?}");
+                let _ = writeln!(failures, "{name}{over}: {what}: {found:?}");
             }
             denied += usize::from(matches!(found, Some((403, _))));
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
-    // Neither filter is a wall or a hole.
-    assert!((20..70).contains(&denied), "{denied}");
+    Ok(denied)
+}
+
+#[test]
+fn each_request_gets_the_verdict_of_envoys_own_filter_and_no_error_of_ours() -> Result<()> {
+    let authority = Authority::new("hostile")?;
+    let envoy = start(&authority)?;
+    let caller = authority.workload(CALLER)?;
+    let tls = authority.client(Expect::Dns(SERVER.to_owned()), Some(&caller))?;
+    let plain = hold_against_envoy(&envoy, "", None)?;
+    let known = hold_against_envoy(&envoy, " over TLS", Some(&tls))?;
+    // Neither filter is a wall or a hole, and who is known by a certificate is denied more.
+    assert!((20..70).contains(&plain), "{plain}");
+    assert!((plain + 1..70).contains(&known), "{plain}, {known}");
     // And the filter still works: nothing of the above has ended it.
     assert_eq!(Client::new(envoy.listener("deny")?).get("/")?.status, 200);
+    assert_eq!(Client::with_tls(envoy.listener("deny over TLS")?, tls).get("/")?.status, 200);
     assert!(!envoy.log().contains("panicked"), "{}", envoy.log());
     Ok(())
 }

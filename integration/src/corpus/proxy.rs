@@ -55,17 +55,7 @@ impl Proxy {
             groups.iter().flat_map(|loaded| &loaded.cases).filter_map(|case| case.request.sni.as_deref());
         let names: BTreeSet<&str> = asked.chain([DEFAULT_SNI]).collect();
         let identity = authority.server(&names.into_iter().collect::<Vec<_>>())?;
-        let transport = json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "require_client_certificate": true,
-            "common_tls_context": {
-                "tls_certificates": [{
-                    "certificate_chain": { "filename": identity.certificate() },
-                    "private_key": { "filename": identity.key() },
-                }],
-                "validation_context": { "trusted_ca": { "filename": authority.certificate() } },
-            },
-        }});
+        let transport = config::mutual_tls(&authority, &identity);
         let mut listeners = Vec::new();
         let mut clusters = BTreeMap::new();
         let mut bootstrap = None;
@@ -205,9 +195,8 @@ fn encrypted_name(name: &str) -> String {
 }
 
 fn encrypted(listener: &Value, transport: &Value) -> Option<Value> {
-    let mut listener = listener.clone();
     let name = encrypted_name(listener.get("name")?.as_str()?);
-    config::merge(&mut listener, &json!({ "name": name }));
+    let mut listener = config::over_tls(listener, &name, transport)?;
     // Without it Envoy does not learn which name the client asks for.
     listener.pointer_mut("/listener_filters")?.as_array_mut()?.push(json!({
         "name": "envoy.filters.listener.tls_inspector",
@@ -215,8 +204,6 @@ fn encrypted(listener: &Value, transport: &Value) -> Option<Value> {
             "@type": "type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
         },
     }));
-    let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
-    chain.insert("transport_socket".to_owned(), transport.clone());
     Some(listener)
 }
 

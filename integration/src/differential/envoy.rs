@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::engine::Compiled;
-use super::listener::{encrypted, lead_to, prepared, transport};
+use super::listener::{lead_to, prepared, transport};
 use super::observe::{NUMBER, Outcome};
 use crate::certs::{Authority, Expect};
 use crate::client::{Client, Request};
@@ -70,8 +70,10 @@ impl Running {
                 let listener =
                     prepared(listener, &name, *engine).context("a listener has a connection manager")?;
                 if set.encrypted {
-                    listeners
-                        .push(encrypted(&listener, &name, &transport).context("a listener has a chain")?);
+                    listeners.push(
+                        config::over_tls(&listener, &encrypted_name(&name), &transport)
+                            .context("a listener has a chain")?,
+                    );
                 }
                 listeners.push(listener);
             }
@@ -245,6 +247,6 @@ fn name(set: usize, engine: Engine) -> String {
     format!("{set}.{engine}")
 }
 
-pub(super) fn encrypted_name(name: &str) -> String {
+fn encrypted_name(name: &str) -> String {
     format!("{name}.tls")
 }

@@ -1,7 +1,7 @@
 //! The listeners and clusters of a set as the one Envoy has them: under names of their own, and telling what came about.
 
 use super::Engine;
-use super::envoy::{SERVER, encrypted_name};
+use super::envoy::SERVER;
 use super::observe::{CLUSTER, DETAILS, SHADOW_ALLOW, SHADOW_DENY};
 use crate::Result;
 use crate::certs::Authority;
@@ -63,27 +63,8 @@ pub(super) fn prepared(listener: &Value, name: &str, engine: Engine) -> Option<V
     Some(listener)
 }
 
-pub(super) fn encrypted(listener: &Value, name: &str, transport: &Value) -> Option<Value> {
-    let mut listener = listener.clone();
-    config::merge(&mut listener, &json!({ "name": encrypted_name(name) }));
-    let chain = listener.pointer_mut("/filter_chains/0")?.as_object_mut()?;
-    chain.insert("transport_socket".to_owned(), transport.clone());
-    Some(listener)
-}
-
 pub(crate) fn transport(authority: &Authority) -> Result<Value> {
-    let identity = authority.server(&[SERVER])?;
-    Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-        "require_client_certificate": true,
-        "common_tls_context": {
-            "tls_certificates": [{
-                "certificate_chain": { "filename": identity.certificate() },
-                "private_key": { "filename": identity.key() },
-            }],
-            "validation_context": { "trusted_ca": { "filename": authority.certificate() } },
-        },
-    }}))
+    Ok(config::mutual_tls(authority, &authority.server(&[SERVER])?))
 }
 
 /// Makes a cluster lead to the echo server and tell its name, beside what it does to the request anyway.
