@@ -429,6 +429,8 @@ pub struct Explain {
     pub paths: Paths,
     #[command(flatten)]
     pub identity: Identity,
+    #[command(flatten)]
+    pub place: Place,
     /// The request's URL
     pub url: Option<String>,
     /// The request's method

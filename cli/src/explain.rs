@@ -14,7 +14,7 @@ use crate::failure::Failure;
 use crate::resources::{Resources, choice, options};
 use anstream::stdout;
 use authz::Authorization;
-use mesh_policy_compiler::{EnforcedListener, ProxyChoice, Refusal, ext_authz};
+use mesh_policy_compiler::{EnforcedListener, Instance, Options, ProxyChoice, Refusal, ext_authz, instances};
 use mesh_policy_core::authz::{Authorizer, ExternalAuthorization};
 use mesh_policy_core::effect::{LocalReply, SplitMix64};
 use mesh_policy_core::proxy::ProxyContext;
@@ -36,6 +36,8 @@ pub struct Explanation {
     pub seed: u64,
     /// The proxy is a workload's, not a gateway.
     pub sidecar: bool,
+    /// The instances of the service that the request is sent to, as far as they are known.
+    pub instances: Option<Vec<Instance>>,
 }
 
 /// The listener whose filters decide.
@@ -90,9 +92,14 @@ pub fn run(args: &Explain) -> Result<(), Failure> {
     let view = RequestView::new(&headers, &request);
     let mut random = SplitMix64::new(args.seed);
     let places = Places(&resources.sources);
+    let routing = Routing::of(&table, &view, &mut random, places);
+    let locality = args.place.locality.as_ref().map(|locality| locality.0.clone());
+    let options = Options { locality, ..options };
+    let instances = routing.cluster().and_then(|name| instances(&resources.sources, &choice, &options, name));
     let explanation = Explanation {
         authorization: Authorization::of(&before, &authorizer, &view, places),
-        routing: Routing::of(&table, &view, &mut random, places),
+        routing,
+        instances,
         listener,
         seed: args.seed,
         sidecar: matches!(choice, ProxyChoice::Workload(_)),

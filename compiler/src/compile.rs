@@ -3,6 +3,7 @@
 mod applicable;
 mod custom;
 mod gateway;
+mod instances;
 pub(crate) mod reachable;
 mod retries;
 mod sidecar;
@@ -23,6 +24,8 @@ use mesh_policy_istio::problem::{ProblemKind, Problems};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+pub use instances::{Instance, instances};
 
 /// What Envoy is started with.
 #[derive(Debug, Clone, PartialEq)]

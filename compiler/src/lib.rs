@@ -40,7 +40,7 @@ pub mod xds;
 
 pub use authentication::filter as authentication_filter;
 pub use check::{check, check_under};
-pub use compile::{CompiledListener, CompiledProxy, compile};
+pub use compile::{CompiledListener, CompiledProxy, Instance, compile, instances};
 pub use finding::{Finding, Refusal};
 pub use options::{
     AccessLog, Engine, Modules, Options, PathNormalization, ProxyChoice, SdsAddress, WorkloadChoice,

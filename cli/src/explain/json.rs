@@ -29,6 +29,15 @@ pub fn of(explanation: &Explanation) -> Value {
         "reply": explanation.local_reply().map(reply),
         "authorization": authorization(&explanation.authorization),
         "routing": routing(&explanation.routing),
+        "instances": explanation.instances.as_ref().map(|instances| {
+            instances.iter().map(|instance| json!({
+                "address": instance.address,
+                "locality": instance.locality,
+                "priority": instance.priority,
+                "weight": instance.weight,
+                "localityWeight": instance.locality_weight,
+            })).collect::<Vec<_>>()
+        }),
     })
 }
 

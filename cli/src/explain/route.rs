@@ -89,6 +89,14 @@ pub struct Share {
 }
 
 impl Routing {
+    /// Where the request is forwarded to.
+    pub fn cluster(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::Matched(matched) => matched.forward.as_ref().map(|forward| forward.cluster.as_str()),
+            Outcome::Unmanaged | Outcome::NotFound(_) => None,
+        }
+    }
+
     /// Asks the table, and listens to its reasons.
     pub fn of(
         table: &RouteTable,

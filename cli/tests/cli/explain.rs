@@ -2,7 +2,7 @@
 //!
 //! The expected texts stand in `fixtures/explain`; `UPDATE_EXPLAIN=1 cargo test -p mesh-policy explain` writes them anew.
 
-use crate::command::{Ended, failed, fixtures, mesh_policy};
+use crate::command::{Ended, failed, fixtures, mesh_policy, mesh_policy_with_input};
 use serde_json::{Value, json};
 use std::fs;
 
@@ -167,4 +167,57 @@ error: the proxy does not listen on port `8080`
   help: say which port the request arrives at by --port: `80`
 ";
     assert_eq!(ended, failed(2, expected));
+}
+
+/// The line about the instances.
+fn instances(locality: &[&str], policy: &str) -> String {
+    let text = format!(
+        "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: edge}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers: [{{port: {{number: 80, name: http, protocol: HTTP}}, hosts: ['*']}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: shop}}
+spec: {{hosts: ['*'], gateways: [edge], http: [{{route: [{{destination: {{host: shop, subset: all}}}}]}}]}}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: shop}}
+spec: {{host: shop, subsets: [{{name: all}}], trafficPolicy: {policy}}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: shop}}
+spec:
+  hosts: [shop.default.svc.cluster.local]
+  resolution: STATIC
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  endpoints: [{{address: 10.0.0.1, locality: eu/1}}, {{address: '::1', locality: us/1, weight: 3}}, {{address: 'unix:///run/shop'}}]
+"
+    );
+    let words = ["explain", "-f", "-", "--gateway", "istio=ingressgateway", "http://shop/"];
+    let ended = mesh_policy_with_input(&[words.as_slice(), locality].concat(), &text);
+    let line = ended.stdout.lines().find_map(|line| line.strip_prefix("  instances  "));
+    line.unwrap_or_else(|| panic!("{}{}", ended.stdout, ended.stderr)).to_owned()
+}
+
+#[test]
+fn the_instances_are_shown_in_the_order_in_which_they_are_tried() {
+    let outliers = "{outlierDetection: {}}";
+    assert_eq!(instances(&[], outliers), "unix:///run/shop, 10.0.0.1:80 (eu/1), [::1]:80 (us/1, weight 3)");
+    assert_eq!(
+        instances(&["--locality", "us/2"], outliers),
+        "[::1]:80 (us/1, weight 3); when those fail unix:///run/shop, 10.0.0.1:80 (eu/1)"
+    );
+    assert_eq!(
+        instances(
+            &["--locality", "us"],
+            "{loadBalancer: {localityLbSetting: {distribute: [{from: us, to: {eu: 80, us: 20}}]}}}"
+        ),
+        "10.0.0.1:80 (eu/1, share 80), [::1]:80 (us/1, share 20, weight 3)"
+    );
 }

@@ -5,6 +5,7 @@ use crate::explain::Explanation;
 use crate::explain::forward::{Forward, Retries};
 use crate::explain::route::Matched;
 use crate::failure::BOLD;
+use mesh_policy_compiler::Instance;
 use mesh_policy_core::effect::{HeaderEdit, LocalReply};
 use std::io;
 
@@ -42,8 +43,35 @@ pub fn action(matched: &Matched, explanation: &Explanation, out: Out<'_>) -> io:
     edits("Response to the client", &matched.response, out)
 }
 
+/// Those that are tried first, then those that stand in for them.
+fn instance_words(instances: &[Instance]) -> String {
+    if instances.is_empty() {
+        return "none: the answer is 503".to_owned();
+    }
+    let mut text = String::new();
+    let mut priority = 0;
+    for (index, instance) in instances.iter().enumerate() {
+        if index > 0 {
+            text.push_str(if instance.priority == priority { ", " } else { "; when those fail " });
+        }
+        priority = instance.priority;
+        text.push_str(&instance.address);
+        let share = instance.locality_weight.map(|weight| format!("share {weight}"));
+        let weight = (instance.weight != 1).then(|| format!("weight {}", instance.weight));
+        let place = (!instance.locality.is_empty()).then(|| instance.locality.clone());
+        let notes: Vec<String> = [place, share, weight].into_iter().flatten().collect();
+        if !notes.is_empty() {
+            text.push_str(&format!(" ({})", notes.join(", ")));
+        }
+    }
+    text
+}
+
 fn upstream(forward: &Forward, explanation: &Explanation, out: Out<'_>) -> io::Result<()> {
     writeln!(out, "\n{BOLD}Sent upstream:{BOLD:#} to {}", forward.cluster)?;
+    if let Some(instances) = &explanation.instances {
+        writeln!(out, "  instances  {}", instance_words(instances))?;
+    }
     let (path, authority) = (forward.path.as_deref(), forward.authority.as_deref());
     let changed = |now: Option<&str>, before: &str| match now {
         Some(now) if now != before => format!("{}  (rewritten from {before})", shown(now)),
