@@ -19,12 +19,13 @@ pub(crate) fn check(resources: &[Resource], mode: PathNormalization, problems: &
         let at = resource.spec_path().field("rules");
         for (index, rule) in policy.rules.iter().flatten().enumerate() {
             let found = match policy.action.unwrap_or(Action::Allow) {
-                Action::Deny => {
+                action @ (Action::Deny | Action::Custom) => {
+                    let words = if action == Action::Deny { DENYING } else { ASKING };
                     let allowed = Allowed::of(resource, policy, resources);
-                    denying_path(rule, &allowed, mode).or_else(|| denying_host(rule, &allowed))
+                    denying_path(rule, &allowed, mode, words).or_else(|| denying_host(rule, &allowed, words))
                 }
                 Action::Allow => excluding_path(rule, mode).or_else(|| climbing_path(rule, mode)),
-                Action::Audit | Action::Custom => None,
+                Action::Audit => None,
             };
             let Some(bypass) = found else { continue };
             let at = at.index(index).field("to").index(bypass.operation).field("operation");
@@ -34,6 +35,19 @@ pub(crate) fn check(resources: &[Resource], mode: PathNormalization, problems: &
         }
     }
 }
+
+/// What a rule does to what it matches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Words {
+    verb: &'static str,
+    participle: &'static str,
+    gerund: &'static str,
+}
+
+const DENYING: Words = Words { verb: "deny", participle: "denied", gerund: "denying" };
+
+/// A request that passes by a CUSTOM rule passes without being asked about.
+const ASKING: Words = Words { verb: "ask about", participle: "asked about", gerund: "asking about" };
 
 /// A request that passes by a rule, and which value it passes by.
 struct Bypass {
@@ -110,7 +124,7 @@ impl<'s> Allowed<'s> {
 }
 
 /// A path that a rule denies, in a form that it does not deny.
-fn denying_path(rule: &Rule, allowed: &Allowed<'_>, mode: PathNormalization) -> Option<Bypass> {
+fn denying_path(rule: &Rule, allowed: &Allowed<'_>, mode: PathNormalization, words: Words) -> Option<Bypass> {
     for variant in Variant::surviving(mode) {
         for (index, operation) in operations(rule) {
             for (value, text) in operation.paths.iter().flatten().enumerate() {
@@ -124,11 +138,12 @@ fn denying_path(rule: &Rule, allowed: &Allowed<'_>, mode: PathNormalization) -> 
                     field: "paths",
                     value,
                     message: format!(
-                        "`{} {path}` is not denied by `{text}`, and many servers take it for `{meant}`: {}",
+                        "`{} {path}` is not {} by `{text}`, and many servers take it for `{meant}`: {}",
                         method(operation),
+                        words.participle,
                         variant.reason(mode)
                     ),
-                    help: variant.help(text),
+                    help: variant.help(text, words),
                 });
             }
         }
@@ -195,7 +210,7 @@ fn climbing_path(rule: &Rule, mode: PathNormalization) -> Option<Bypass> {
 }
 
 /// A host that a rule denies, with a port behind it.
-fn denying_host(rule: &Rule, allowed: &Allowed<'_>) -> Option<Bypass> {
+fn denying_host(rule: &Rule, allowed: &Allowed<'_>, words: Words) -> Option<Bypass> {
     for (index, operation) in operations(rule) {
         for (value, text) in operation.hosts.iter().flatten().enumerate() {
             let bare = text.strip_prefix('*').map_or_else(|| text.clone(), |rest| format!("x{rest}"));
@@ -212,8 +227,9 @@ fn denying_host(rule: &Rule, allowed: &Allowed<'_>) -> Option<Bypass> {
                 field: "hosts",
                 value,
                 message: format!(
-                    "a request with `host: {host}` is not denied by `{text}`, and is routed as one for `{bare}`: the port \
-                     is part of what is compared"
+                    "a request with `host: {host}` is not {} by `{text}`, and is routed as one for `{bare}`: the port is \
+                     part of what is compared",
+                    words.participle
                 ),
                 help: if text.starts_with('*') {
                     "name the hosts without a star, each also with `:*`".to_owned()

@@ -103,3 +103,15 @@ fn a_path_that_an_allow_rule_excludes_is_reached_otherwise() {
     assert_eq!(allow("paths: [\"/public/*\"]"), ["GET /public/../admin", "", "", ""]);
     assert_eq!(allow("paths: [/public]"), ["", "", "", ""]);
 }
+
+#[test]
+fn a_rule_that_asks_is_passed_by_as_one_that_denies() {
+    let spec = "{action: CUSTOM, provider: {name: opa}, rules: [{to: [{operation: {paths: [/admin]}}]}]}";
+    let findings = check_under(&Sources::from_text("policy.yaml", &policy("ask", spec)), MergeSlashes);
+    let found = findings.iter().find(|finding| finding.path.starts_with("spec.rules")).unwrap();
+    assert!(found.message.starts_with("`GET /admin/` is not asked about by `/admin`"), "{}", found.message);
+    assert_eq!(
+        found.help.as_deref(),
+        Some("ask about `/admin*`, or allow known paths instead of asking about this one")
+    );
+}

@@ -1,5 +1,6 @@
 //! Other ways to write a path, which servers read as the same one and proxies do not.
 
+use super::Words;
 use crate::options::PathNormalization;
 
 /// A way to write a path. In the order of how telling it is.
@@ -71,22 +72,15 @@ impl Variant {
         }
     }
 
-    pub(super) fn help(self, value: &str) -> String {
+    pub(super) fn help(self, value: &str, words: Words) -> String {
+        let Words { verb, gerund, .. } = words;
+        let instead = format!("allow known paths instead of {gerund} this one");
         match self {
             Self::DotSegment => "normalize paths: BASE at least".to_owned(),
-            Self::RepeatedSlash => {
-                "normalize paths with MERGE_SLASHES, or allow known paths instead of denying this one".to_owned()
-            }
-            Self::EscapedSlash => {
-                "normalize paths with DECODE_AND_MERGE_SLASHES, or allow known paths instead of denying this one"
-                    .to_owned()
-            }
-            Self::TrailingSlash | Self::PathParameter if value.contains(['*', '{']) => {
-                "allow known paths instead of denying this one".to_owned()
-            }
-            Self::TrailingSlash | Self::PathParameter => {
-                format!("deny `{value}*`, or allow known paths instead of denying this one")
-            }
+            Self::RepeatedSlash => format!("normalize paths with MERGE_SLASHES, or {instead}"),
+            Self::EscapedSlash => format!("normalize paths with DECODE_AND_MERGE_SLASHES, or {instead}"),
+            Self::TrailingSlash | Self::PathParameter if value.contains(['*', '{']) => instead,
+            Self::TrailingSlash | Self::PathParameter => format!("{verb} `{value}*`, or {instead}"),
         }
     }
 }

@@ -215,3 +215,29 @@ fn certificates_are_files_of_their_own_that_come_first_and_can_be_held() {
     let error = gone.hold_secrets().unwrap_err();
     assert!(error.contains("ca.crt` cannot be read: "), "{error}");
 }
+
+/// The filter in front of ext_authz and the one behind it are two files: a rule that moves from one to the other must not be in
+/// neither of them for a moment.
+#[test]
+fn a_policy_that_becomes_custom_makes_another_listener() {
+    let policy = |name: &str, spec: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: {name}, namespace: istio-system}}\nspec: {spec}"
+        )
+    };
+    let rules = |path: &str| format!("rules: [{{to: [{{operation: {{paths: [{path}]}}}}]}}]");
+    let ask =
+        |path: &str| policy("ask", &format!("{{action: CUSTOM, provider: {{name: opa}}, {}}}", rules(path)));
+    let deny = |path: &str| policy("deny", &format!("{{action: DENY, {}}}", rules(path)));
+    let all = |policies: &[String]| {
+        let documents: Vec<&str> = policies.iter().map(String::as_str).chain([GATEWAY]).collect();
+        generation(&documents)
+    };
+    let listeners = |proxy: &Dynamic| proxy.files[LISTENERS].resources.clone();
+    let before = all(&[ask("/a"), deny("/b")]);
+    assert_eq!(before.files.keys().filter(|name| name.starts_with("filters/")).count(), 2);
+    assert_ne!(listeners(&before), listeners(&all(&[ask("/b")])));
+    assert_ne!(listeners(&before), listeners(&all(&[deny("/b")])));
+    // What moves nothing leaves the listener as it is.
+    assert_eq!(listeners(&before), listeners(&all(&[ask("/a"), deny("/c")])));
+}
