@@ -12,6 +12,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,7 @@ use mesh_policy_integration::{
     upstream::Upstream,
     wait,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 const HOST: &str = "shop.example.com";
@@ -256,6 +258,42 @@ fn an_edit_is_in_force_within_a_second_of_saving() {
     assert!(median < Duration::from_secs(1), "{took:?}");
     // A machine that is busy with other tests may stall for a moment.
     assert!(longest < Duration::from_secs(5), "{took:?}");
+}
+
+/// Longer than an answer of the admin interface may take, and than a busy machine keeps a process waiting.
+const STALL: Duration = Duration::from_secs(12);
+
+/// Envoy's process, to be held up and let go.
+fn envoy_of(gateway: &Gateway) -> Pid {
+    let log = gateway.run.log();
+    let id = log.split(", process ").nth(1).unwrap().lines().next().unwrap();
+    Pid::from_raw(id.parse().unwrap()).unwrap()
+}
+
+#[test]
+fn an_edit_waits_for_an_envoy_that_stands_still() {
+    let gateway = Gateway::start().unwrap();
+    let envoy = envoy_of(&gateway);
+    kill_process(envoy, Signal::STOP).unwrap();
+    gateway.save("shop.yaml", &rule("v2", ""));
+    thread::sleep(STALL);
+    kill_process(envoy, Signal::CONT).unwrap();
+    gateway.wait_until_said("in force: ", 1);
+    assert_eq!(gateway.ask("/"), (200, "v2".to_owned()));
+    assert_eq!(gateway.run.said("not applied"), 0, "{}", gateway.run.log());
+}
+
+#[test]
+fn who_stops_the_run_need_not_wait_for_an_envoy_that_stands_still() {
+    let mut gateway = Gateway::start().unwrap();
+    kill_process(envoy_of(&gateway), Signal::STOP).unwrap();
+    gateway.save("shop.yaml", &rule("v2", ""));
+    // By then it waits for an answer.
+    thread::sleep(Duration::from_secs(1));
+    gateway.run.process().signal(Signal::TERM).unwrap();
+    let begun = Instant::now();
+    gateway.run.process().wait(wait::PATIENCE).unwrap();
+    println!("ended after {:?}", begun.elapsed());
 }
 
 #[test]

@@ -63,7 +63,8 @@ impl Gateway<'_> {
             if self.watch.is_due() {
                 let (input, resources) = (&self.args.input, &self.resources);
                 if let Some((read, edit)) = self.watch.read(|| resources.again(input)) {
-                    let applied = read.and_then(|resources| self.apply(resources, &edit, &mut child));
+                    let applied =
+                        read.and_then(|resources| self.apply(resources, &edit, &mut child, signals));
                     if let Err(failure) = applied {
                         failure.report();
                         eprintln!(
@@ -74,12 +75,19 @@ impl Gateway<'_> {
                 }
             }
             // A cluster too many does no harm; the next edit removes it.
-            let _ = self.publisher.tidy(self.admin, &mut || child.ended().is_some());
+            let interrupted = &mut || signals.stop_is_waiting() || child.ended().is_some();
+            let _ = self.publisher.tidy(self.admin, interrupted);
             thread::sleep(self.watch.pause());
         }
     }
 
-    fn apply(&mut self, resources: Resources, edit: &Edit, child: &mut Envoy) -> Result<(), Failure> {
+    fn apply(
+        &mut self,
+        resources: Resources,
+        edit: &Edit,
+        child: &mut Envoy,
+        signals: &mut Signals,
+    ) -> Result<(), Failure> {
         let began = SystemTime::now();
         // The mesh configuration may be what was edited.
         let args = self.args;
@@ -107,10 +115,11 @@ impl Gateway<'_> {
                 claim(listener)?;
             }
         }
-        let published = self.publisher.publish(next, self.admin, &mut || child.ended().is_some());
+        let interrupted = &mut || signals.stop_is_waiting() || child.ended().is_some();
+        let published = self.publisher.publish(next, self.admin, interrupted);
         let changed = match published {
             Ok(changed) => changed,
-            // The end of Envoy is what the caller reports.
+            // The end of Envoy, or the wish for the end, is what the caller looks after.
             Err(Refused::Interrupted) => return Ok(()),
             Err(Refused::Failed(why)) => {
                 // Nothing is wrong with the edit: a busy machine must not lose it.

@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long Envoy may take to read a file.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long Envoy may take to read a file. On a machine that is busy otherwise it stands still for seconds; giving up means that
+/// the edit is undone and tried again, which takes longer than to wait.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long new clusters and listeners may take to come into use. A name that DNS does not answer for must not hold up the
 /// rest of an edit.
@@ -131,7 +132,7 @@ impl Publisher {
             .iter()
             .filter_map(|name| Some((name.as_str(), step.files.get(name)?.subscription.as_str())))
             .collect();
-        let before = Answers::ask(admin, &watched).ok_or_else(silent)?;
+        let before = patiently(interrupted, || Ok(Answers::ask(admin, &watched)))?;
         self.version += 1;
         let version = self.version.to_string();
         for (name, file) in &step.files {
@@ -140,25 +141,34 @@ impl Publisher {
             self.has.files.insert(name.clone(), file.clone());
         }
         let begun = Instant::now();
-        loop {
-            if interrupted() {
-                return Err(Refused::Interrupted);
+        patiently(interrupted, || {
+            let Some(answers) = Answers::ask(admin, &watched) else { return Ok(None) };
+            if let Some(name) = answers.refused_since(&before) {
+                return Err(Refused::Envoy(name.to_owned()));
             }
-            let answers = Answers::ask(admin, &watched);
-            if let Some(answers) = &answers {
-                if let Some(name) = answers.refused_since(&before) {
-                    return Err(Refused::Envoy(name.to_owned()));
-                }
-                let has_read = watched.keys().all(|name| answers.versions.get(*name) == Some(&version));
-                if has_read && (answers.warming == 0 || begun.elapsed() > WARMING) {
-                    return Ok(());
-                }
-            }
-            if begun.elapsed() > PATIENCE {
-                return Err(silent());
-            }
-            thread::sleep(BETWEEN);
+            let has_read = watched.keys().all(|name| answers.versions.get(*name) == Some(&version));
+            Ok((has_read && (answers.warming == 0 || begun.elapsed() > WARMING)).then_some(()))
+        })
+    }
+}
+
+/// Asks until there is an answer, as long as Envoy may take for one.
+fn patiently<T>(
+    interrupted: &mut dyn FnMut() -> bool,
+    ask: impl Fn() -> Result<Option<T>, Refused>,
+) -> Result<T, Refused> {
+    let begun = Instant::now();
+    loop {
+        if interrupted() {
+            return Err(Refused::Interrupted);
         }
+        if let Some(answer) = ask()? {
+            return Ok(answer);
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(silent());
+        }
+        thread::sleep(BETWEEN);
     }
 }
 
