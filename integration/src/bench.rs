@@ -82,7 +82,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     let targets = targets::of(&groups, &sizes);
     let summary = summary::to_json(&groups, &sizes, &targets, &conditions, plan.length);
     let tables = tables::markdown(&groups, &targets, &conditions, plan.length);
-    let picture = plot::svg(&plot::series(&groups));
+    let picture = plot::svg(&plot::series(&groups), !conditions.warnings.is_empty());
     write(&output.join("summary.json"), &format!("{summary:#}\n"))?;
     write(&output.join("tables.md"), &tables)?;
     write(&output.join("bench.svg"), &picture)?;
@@ -120,6 +120,7 @@ fn measure(plan: &Plan, conditions: &mut Conditions) -> Result<Vec<Group>> {
     let authority = Authority::new("bench")?;
     let total = plan.scenarios.len() * plan.rules.len();
     let mut groups: Vec<Group> = Vec::new();
+    let mut widths: Vec<f64> = Vec::new();
     let begun = Instant::now();
     for scenario in &plan.scenarios {
         for rules in &plan.rules {
@@ -130,13 +131,20 @@ fn measure(plan: &Plan, conditions: &mut Conditions) -> Result<Vec<Group>> {
                 eprintln!("{what}: round {round} of {}", plan.length.rounds);
             });
             let group = group.context(&what)?;
-            if let Some(warning) = restless(&group) {
-                eprintln!("warning: {warning}");
-                conditions.warnings.push(warning);
+            if let Some(width) = restless(&group) {
+                eprintln!("warning: {what}: the bare Envoy's rounds spread by {width:.0} %: not quiet");
+                widths.push(width);
             }
             eprintln!("{what}: {}", short(&group));
             groups.push(group);
         }
+    }
+    if let Some(widest) = widths.iter().copied().max_by(f64::total_cmp) {
+        let restless = widths.len();
+        conditions.warnings.push(format!(
+            "the machine was not quiet: the bare Envoy's rounds spread by up to {widest:.0} %, in {restless} of {total} sets of rules by more than {:.0} %",
+            QUIET_WIDTH * 100.0
+        ));
     }
     eprintln!("measured in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(groups)
@@ -162,14 +170,10 @@ fn short(group: &Group) -> String {
     format!("added µs: {}", added.collect::<Vec<_>>().join(", "))
 }
 
-fn restless(group: &Group) -> Option<String> {
-    let bare = Spread::of(group.cpu(Candidate::Bare, Hit::Middle))?;
-    (bare.width() > QUIET_WIDTH).then(|| {
-        let (name, rules, width) = (group.scenario.name(), group.rules, bare.width() * 100.0);
-        format!(
-            "{name}, {rules} rules: the bare Envoy's rounds spread by {width:.0} %, the machine is not quiet"
-        )
-    })
+/// How wide the bare Envoy's rounds spread, in percent, where that is too wide.
+fn restless(group: &Group) -> Option<f64> {
+    let width = Spread::of(group.cpu(Candidate::Bare, Hit::Middle))?.width();
+    (width > QUIET_WIDTH).then_some(width * 100.0)
 }
 
 /// Puts the results where people read them.

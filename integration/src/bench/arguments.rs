@@ -14,7 +14,7 @@ Usage: make bench [QUICK=1] [SCENARIOS=authz,routes] [RULES=10,1000] [ROUNDS=9] 
        bench [--quick] [--scenarios LIST] [--rules LIST] [--rounds N] [--turn MS] [--update] [--output FOLDER]
 
 Options:
-  --quick           10 and 1000 rules, 3 rounds: below two minutes, for a look; whole figures take about 12
+  --quick           10 and 1000 rules, 3 rounds of short turns: below two minutes, for a look; all of it takes twelve
   --scenarios LIST  of authz, authz-mixed, routes, routes-mixed, policy     (default: all)
   --rules LIST      numbers of rules, 1 to 50000                            (default: 10,100,1000,10000)
   --rounds N        how often each candidate has its turn, at least 1       (default: 9)
@@ -94,7 +94,7 @@ impl Arguments {
     pub fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut words = words;
         let mut plan = Plan::default();
-        let (mut rules, mut rounds, mut quick) = (None, None, false);
+        let (mut rules, mut rounds, mut turn, mut quick) = (None, None, None, false);
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("`{word}` needs a value"));
             match word.as_str() {
@@ -105,7 +105,7 @@ impl Arguments {
                 "--rules" => rules = Some(list(&value()?, |text| number(text, MOST_RULES))?),
                 "--rounds" => rounds = Some(number(&value()?, 1_000)?),
                 "--turn" => {
-                    plan.length.turn = Duration::from_millis(number(&value()?, 60_000)? as u64);
+                    turn = Some(number(&value()?, 60_000)?);
                 }
                 "--output" => plan.output = Some(PathBuf::from(value()?)),
                 _ => return Err(format!("unexpected argument `{word}`")),
@@ -114,9 +114,11 @@ impl Arguments {
         if quick {
             plan.rules = vec![10, 1_000];
             plan.length.rounds = 3;
+            turn = turn.or(Some(60));
         }
         plan.rules = rules.unwrap_or(plan.rules);
         plan.length.rounds = rounds.unwrap_or(plan.length.rounds);
+        plan.length.turn = turn.map_or(plan.length.turn, |millis| Duration::from_millis(millis as u64));
         Ok(Self::Run(plan))
     }
 }

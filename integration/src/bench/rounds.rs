@@ -94,6 +94,13 @@ impl Group {
         self.cpu(candidate, hit).into_iter().zip(bare).map(|(cpu, bare)| cpu - bare).collect()
     }
 
+    /// What a candidate adds when nothing disturbs it: the lowest figure of all rounds beside the bare Envoy's lowest, for what
+    /// disturbs a measurement only ever adds to it.
+    pub fn least_added(&self, candidate: Candidate, hit: Hit) -> Option<f64> {
+        let least = |candidate| Some(Spread::of(self.cpu(candidate, hit))?.min);
+        Some(least(candidate)? - least(Candidate::Bare)?)
+    }
+
     /// How many times as much one candidate adds as another, within each round; rounds in which the other adds nothing that
     /// could be measured say nothing.
     pub fn ratio(&self, one: (Candidate, Hit), other: (Candidate, Hit)) -> Option<Spread> {
@@ -101,6 +108,16 @@ impl Group {
         Spread::of(
             one.into_iter().zip(other).filter(|(_, other)| *other > 0.0).map(|(one, other)| one / other),
         )
+    }
+
+    /// The ratio to `other` of what the filter adds without what the compiler puts beside it, within each round, for a request
+    /// that meets the middle rule.
+    pub fn ratio_alone(&self, other: Candidate) -> Option<Spread> {
+        let cpu = |candidate| self.cpu(candidate, Hit::Middle);
+        let alone =
+            cpu(Candidate::Wasm).into_iter().zip(cpu(Candidate::Companions)).map(|(all, rest)| all - rest);
+        let other = self.added(other, Hit::Middle);
+        Spread::of(alone.zip(other).filter(|(_, other)| *other > 0.0).map(|(alone, other)| alone / other))
     }
 
     /// Requests in a second, round by round.

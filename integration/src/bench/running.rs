@@ -113,8 +113,9 @@ impl Running {
             ..envoy::Options::default()
         };
         let bootstrap = set.bootstrap(candidate)?;
-        let envoy = cores.for_envoy(|| Envoy::start(&bootstrap, &options))?;
+        let envoy = cores.on_both(|| Envoy::start(&bootstrap, &options))?;
         let start = usage::processor_time(envoy.id())?;
+        cores.hold(envoy.id())?;
         envoy.admin().post("/logging?level=warning")?;
         let configured = loading::configure_times(&envoy.log());
         let mut connections = BTreeMap::new();

@@ -114,8 +114,18 @@ fn scenario(group: &Group, hit: Hit) -> Value {
     let added = |candidate| (candidate != Candidate::Bare).then(|| group.added(candidate, hit));
     let spread = |numbers: Vec<f64>| Spread::of(numbers).map(Spread::to_json);
     let median = |numbers: Vec<f64>| Spread::of(numbers).map(|spread| json!(round(spread.median)));
+    let configured: Map<String, Value> = group
+        .loaded
+        .iter()
+        .filter(|(_, loaded)| !loaded.configured.is_empty())
+        .map(|(candidate, loaded)| {
+            let times = loaded.configured.iter().map(|time| round(time.as_secs_f64() * 1e3));
+            (candidate.key().to_owned(), times.collect())
+        })
+        .collect();
     let ratio = |one, other| group.ratio(one, other).map(Spread::to_json);
     let wasm = (Candidate::Wasm, hit);
+    let alone = |other| group.ratio_alone(other).filter(|_| hit == Hit::Middle).map(Spread::to_json);
     json!({
         "name": name,
         "mix": mix,
@@ -126,11 +136,16 @@ fn scenario(group: &Group, hit: Hit) -> Value {
         "cpu_us": each(&|candidate| median(group.cpu(candidate, hit))),
         "added_cpu_us": each(&|candidate| added(candidate).and_then(median)),
         "added_cpu_us_spread": each(&|candidate| added(candidate).and_then(spread)),
+        "added_cpu_us_least": each(&|candidate| {
+            (candidate != Candidate::Bare).then(|| group.least_added(candidate, hit))?.map(|us| json!(round(us)))
+        }),
         "ratios": {
             "native_to_wasm": ratio((Candidate::Native, hit), wasm),
             "lua_to_wasm": ratio((Candidate::Lua, hit), wasm),
             "wasm_to_floor": ratio(wasm, (Candidate::Floor, Hit::Middle)),
             "wasm_to_noop": ratio(wasm, (Candidate::Noop, Hit::Middle)),
+            "wasm_alone_to_floor": alone(Candidate::Floor),
+            "wasm_alone_to_noop": alone(Candidate::Noop),
         },
         "throughput_rps": each(&|candidate| spread(group.throughput(candidate, hit))),
         "p50_us": each(&|candidate| group.latency_us(candidate, hit, 0.5).map(|us| json!(round(us)))),
@@ -143,6 +158,7 @@ fn scenario(group: &Group, hit: Hit) -> Value {
             candidate if candidate.is_ours() => group.configure_ms(candidate),
             candidate => group.start_ms(candidate),
         }),
+        "configure_ms": configured,
         "start_ms": whole(&|candidate| (candidate != Candidate::Bare).then(|| group.start_ms(candidate))?),
     })
 }

@@ -98,8 +98,7 @@ fn positions(text: &mut String, groups: &[Group]) {
         _ = write!(text, "| {} | {} |", title(group), group.rules);
         for candidate in [Candidate::Native, Candidate::Wasm] {
             for hit in Hit::ALL {
-                let added = Spread::of(group.added(candidate, hit));
-                _ = write!(text, " {} |", added.map_or_else(dash, |added| short(added.median)));
+                _ = write!(text, " {} |", group.least_added(candidate, hit).map_or_else(dash, short));
             }
         }
         for hit in [Hit::Middle, Hit::Last] {
