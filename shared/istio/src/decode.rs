@@ -92,14 +92,14 @@ impl Context {
             self.wrong_type("an object", node);
             return None;
         };
-        let mut fields = Fields { slots: vec![None; known.len()] };
+        let mut fields = Fields { few: [None; FEW], more: vec![None; known.len().saturating_sub(FEW)] };
         for member in members {
             let key = match member.key.contains('_') {
                 true => Cow::Owned(camel_case(&member.key)),
                 false => Cow::Borrowed(&*member.key),
             };
             let slot = known.iter().position(|name| **name == *key);
-            match slot.and_then(|index| fields.slots.get_mut(index)) {
+            match slot.and_then(|index| fields.slot(index)) {
                 Some(slot @ None) => *slot = Some(&member.value),
                 Some(Some(_)) => self.in_field(&key, |cx| {
                     cx.error(ProblemKind::DuplicateKey, format!("duplicate key `{}`", member.key));
@@ -138,14 +138,29 @@ impl Context {
 /// The members of one object, sorted into the fields that its type knows.
 #[derive(Debug)]
 pub struct Fields<'n> {
-    slots: Vec<Option<&'n Node<'n>>>,
+    few: [Option<&'n Node<'n>>; FEW],
+    /// Those for which `few` has no room.
+    more: Vec<Option<&'n Node<'n>>>,
 }
+
+/// As many fields as nearly all types have: reading one of their objects allocates nothing for it.
+const FEW: usize = 16;
 
 impl<'n> Fields<'n> {
     /// The value of the field at `index` of the known names.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'n Node<'n>> {
-        self.slots.get(index).copied().flatten()
+        match self.few.get(index) {
+            Some(slot) => *slot,
+            None => self.more.get(index - FEW).copied().flatten(),
+        }
+    }
+
+    fn slot(&mut self, index: usize) -> Option<&mut Option<&'n Node<'n>>> {
+        match self.few.get_mut(index) {
+            Some(slot) => Some(slot),
+            None => self.more.get_mut(index - FEW),
+        }
     }
 }
 

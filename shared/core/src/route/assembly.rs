@@ -12,7 +12,7 @@ use super::virtual_service::VirtualService;
 use super::{RouteTable, RuleId};
 use crate::host_name::{DOMAIN_SUFFIX, by_specificity, intersection, matches};
 use crate::proxy::{MESH, ProxyContext, ProxyRole};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// What a VirtualService contributes at one gateway, or in the mesh.
 #[derive(Debug, Default)]
@@ -60,6 +60,7 @@ impl<'a> Assembly<'a> {
         });
         let mut domains: Vec<(String, Vec<usize>)> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
+        let mut listed: HashSet<(usize, usize)> = HashSet::new();
         for (gateway, servers) in bindings {
             let segments: Vec<Option<usize>> = (0..self.virtual_services.len())
                 .map(|service| {
@@ -77,8 +78,8 @@ impl<'a> Assembly<'a> {
                             domains.push((of_host(host).into_owned(), Vec::new()));
                             domains.len() - 1
                         });
-                        if let Some((_, list)) = domains.get_mut(place)
-                            && !list.contains(&segment)
+                        if listed.insert((place, segment))
+                            && let Some((_, list)) = domains.get_mut(place)
                         {
                             list.push(segment);
                         }
