@@ -14,7 +14,7 @@ use rcgen::{
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
 
 /// The file of the CA's key.
@@ -117,6 +117,14 @@ pub fn renew(root: &Path, account: &Account, trust_domain: &str) -> Result<bool,
     let now = OffsetDateTime::now_utc();
     issue(root, &issuer, account, trust_domain, (now - SKEW, now + (until - from - SKEW)))?;
     Ok(true)
+}
+
+/// The certificate of an identity, when it no longer holds.
+pub fn expired(root: &Path, account: &Account) -> Option<PathBuf> {
+    let certificate = identity::folder(root, &account.namespace, &account.service_account).join(CERTIFICATE);
+    // What is wrong with the file otherwise is said when it is read.
+    let (_, until) = validity(&certificate).ok()?;
+    (until <= OffsetDateTime::now_utc()).then_some(certificate)
 }
 
 fn is_due(certificate: &Path) -> Result<bool, Failure> {
@@ -251,5 +259,8 @@ mod tests {
         issue(root, &issuer, &account, "cluster.local", times(Duration::HOUR, Duration::MINUTE)).unwrap();
         fs::remove_file(root.join(CA_KEY)).unwrap();
         assert!(!renew(root, &account, "cluster.local").unwrap(), "only who has the CA's key can");
+        assert_eq!(expired(root, &account), Some(file));
+        issue(root, &issuer, &account, "cluster.local", times(Duration::ZERO, Duration::MINUTE)).unwrap();
+        assert_eq!(expired(root, &account), None);
     }
 }

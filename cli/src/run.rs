@@ -12,7 +12,7 @@ mod watch;
 
 use crate::args::{Engine, Run};
 use crate::compile::{credentials, engine, explain_denials, listening, sidecar, write};
-use crate::failure::{BOLD, DIM, Failure, GOOD};
+use crate::failure::{BOLD, DIM, Failure, GOOD, HELP, WARNING};
 use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
 use follow::Gateway;
@@ -113,6 +113,9 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         child.stop(|| signals.stop_asked());
         return Ok(());
     };
+    if options.sds.is_some() {
+        report_missing_secrets(admin);
+    }
     // Whoever read this far and left is no reason to stop.
     let _ = announce(&envoy.version, child.id(), admin, &compiled.listeners);
     let gateway = Gateway {
@@ -142,6 +145,23 @@ fn reach(server: &SdsAddress) -> Result<(), Failure> {
         Failure::environment(format!("nobody gives out certificates at `{place}`: {error}"))
             .help("start SPIRE's agent, and let this user open its socket")
     })
+}
+
+/// Says which secrets Envoy asked for in vain. It does not wait for them any longer, but what needs them is refused.
+fn report_missing_secrets(admin: SocketAddr) {
+    const WAITED: &str = ".init_fetch_timeout";
+    let stats = admin::stats(admin, r"^sds\..*\.init_fetch_timeout$").unwrap_or_default();
+    for (name, _) in stats.iter().filter(|(_, count)| *count != "0") {
+        let name = name.trim_start_matches("sds.").trim_end_matches(WAITED);
+        // Names of statistics have no `://`.
+        let name = name.strip_prefix("spiffe_").map_or(name.to_owned(), |rest| format!("spiffe://{rest}"));
+        eprintln!(
+            "{WARNING}warning:{WARNING:#} nothing came for `{name}`: connections that need it are refused until it does"
+        );
+        eprintln!(
+            "  {HELP}help:{HELP:#} the server of certificates has to know this identity, and that this process may have it"
+        );
+    }
 }
 
 /// The files that Envoy watches. The folder is for its owner alone: keys are in it.

@@ -255,6 +255,41 @@ fn three_proxies_get_their_certificates_over_a_socket_and_take_new_ones_as_they_
 }
 
 #[test]
+fn a_run_says_which_certificate_does_not_come_and_takes_it_when_it_does() {
+    let authority = Authority::new("mesh").unwrap();
+    let server = SdsServer::start().unwrap();
+    server.serve_bundle("spiffe://cluster.local", "cluster.local", &[&authority]).unwrap();
+    let (folder, port) = (tempfile::tempdir().unwrap(), ports::free().unwrap());
+    let resources = folder.path().join("mesh.yaml");
+    let gateway = "apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: istio-system}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 443, name: mesh, protocol: HTTPS}, hosts: ['*'], tls: {mode: ISTIO_MUTUAL}}]
+";
+    fs::write(&resources, gateway).unwrap();
+    let (socket, mapping) = (server.socket().display().to_string(), format!("443={port}"));
+    let words =
+        ["--engine", "native", "--gateway", "istio=ingressgateway", "--gateway-service-account", "edge"];
+    let run = Running::start(&resources, &[&words[..], &["--map-port", &mapping, "--sds", &socket]].concat())
+        .unwrap();
+    let id = id("istio-system", "edge");
+    let said =
+        format!("warning: nothing came for `{id}`: connections that need it are refused until it does");
+    assert!(run.log().contains(&said), "{}", run.log());
+    let own = authority.workload("spiffe://cluster.local/ns/my-app/sa/frontend").unwrap();
+    let ask = || {
+        let expected = Expect::Spiffe { id: id.clone(), sni: "app.example.com".to_owned() };
+        let tls = authority.client(expected, Some(&own)).unwrap();
+        Client::with_tls(SocketAddr::from(([127, 0, 0, 1], port)), tls).get("/")
+    };
+    ask().unwrap_err();
+    server.serve_certificate(&id, &authority.workload(&id).unwrap()).unwrap();
+    wait::until_true("the certificate", || ask().is_ok_and(|response| response.status == 404)).unwrap();
+}
+
+#[test]
 fn a_run_says_when_nobody_gives_out_certificates() {
     let folder = tempfile::tempdir().unwrap();
     let resources = folder.path().join("mesh.yaml");
