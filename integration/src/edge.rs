@@ -139,7 +139,9 @@ impl Edge {
         })?;
         edit(&mut compiled.bootstrap);
         let listener = compiled.listeners.first().context("a compiled gateway has a listener")?.name.clone();
-        let envoy = Envoy::start(&compiled.bootstrap, &envoy::Options::default())?;
+        // Compiling the module takes long where many Envoys do so at once.
+        let options = envoy::Options { ready_within: 4 * wait::PATIENCE, ..envoy::Options::default() };
+        let envoy = Envoy::start(&compiled.bootstrap, &options)?;
         Ok(Self { envoy, upstream, listener, folder })
     }
 

@@ -18,6 +18,7 @@ use mesh_policy_integration::{
     modules::Module,
     ports,
     upstream::{Received, Upstream},
+    wait::PATIENCE,
 };
 
 /// Whether the provider allows connections.
@@ -114,7 +115,9 @@ fn start(rule: &str) -> World {
     let app = Upstream::start("app").unwrap();
     let ports = (provider.address().port(), app.address().port());
     let (compiled, http, bytes) = compiled(OVER_GRPC, "GRPC", rule, ports.0, ports.1).unwrap();
-    let sidecar = Envoy::start(&compiled.bootstrap, &envoy::Options::default()).unwrap();
+    // Compiling the module takes long where many Envoys do so at once.
+    let options = envoy::Options { ready_within: 4 * PATIENCE, ..envoy::Options::default() };
+    let sidecar = Envoy::start(&compiled.bootstrap, &options).unwrap();
     let listener = |port: u16| sidecar.listener(&format!("127.0.0.1_{port}")).unwrap();
     World { http: listener(http), bytes: listener(bytes), sidecar, provider, app }
 }

@@ -236,3 +236,41 @@ fn envoys_own_routes_need_no_module() {
     let format = &manager(&proxy, 0)["access_log"][0]["typed_config"]["log_format"]["json_format"];
     assert_eq!((&format["route"], format.get("authz")), (&json!("%ROUTE_NAME%"), None));
 }
+
+#[test]
+fn custom_policies_come_before_tokens_and_tokens_before_the_rest() {
+    let security = |kind: &str, name: &str, spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: istio-system}}\nspec: {spec}\n"
+        )
+    };
+    let text = [
+        SHOP.to_owned(),
+        "---\napiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: opa, namespace: istio-system}\nspec: {hosts: \
+         [opa.test], ports: [{number: 9000, name: http, protocol: HTTP}], resolution: STATIC, endpoints: [{address: 127.0.0.1}]}\n"
+            .to_owned(),
+        security("AuthorizationPolicy", "ask", "{action: CUSTOM, provider: {name: opa}, rules: [{}]}"),
+        security("AuthorizationPolicy", "deny", "{action: DENY, rules: [{to: [{operation: {ports: ['1']}}]}]}"),
+        security("RequestAuthentication", "tokens", "{jwtRules: [{issuer: a, jwksUri: 'https://a.io/keys'}]}"),
+    ]
+    .concat();
+    let mut sources = Sources::from_text("shop.yaml", &text);
+    sources.add_mesh_config_text(
+        "mesh.yaml",
+        "extensionProviders: [{name: opa, envoyExtAuthzHttp: {service: opa.test, port: 9000}}]",
+    );
+    let names = |engine: Engine| -> Vec<String> {
+        let proxy = compile(&sources, &gateway(), &Options { engine, ..options() }).unwrap();
+        let filters = manager(&proxy, 0)["http_filters"].as_array().unwrap().clone();
+        let name = |filter: &Value| {
+            let name = filter["name"].as_str().unwrap();
+            name.rsplit_once("custom.").map_or(name, |(kept, _)| kept).replace("envoy.filters.http.", "")
+        };
+        filters.iter().map(name).collect()
+    };
+    assert_eq!(
+        names(Engine::Wasm)[..6],
+        ["set_filter_state", "mesh_policy_custom", "mesh_policy.", "ext_authz", "jwt_authn", "mesh_policy"]
+    );
+    assert_eq!(names(Engine::Native)[..4], ["rbac", "ext_authz", "jwt_authn", "rbac"]);
+}
