@@ -34,11 +34,17 @@ impl Token {
         let Some(claim) = path.iter().try_fold(claims, |node, name| member(node, name)) else {
             return Some(false);
         };
-        // Envoy's JWT filter splits these before Istio's rules see them.
-        let split = matches!(path, [name] if matches!(&**name, "scope" | "permission"));
+        // Envoy's JWT filter makes lists of these before Istio's rules see them, where they have any word.
+        let is_split = matches!(path, [name] if matches!(&**name, "scope" | "permission"));
         Some(match &claim.value {
-            Value::String(text) if split => text.split(' ').any(|word| test(word.as_bytes())),
-            Value::String(text) => test(text.as_bytes()),
+            Value::String(text) => {
+                let mut words = text.split(' ').filter(|word| is_split && !word.is_empty()).peekable();
+                if words.peek().is_some() {
+                    words.any(|word| test(word.as_bytes()))
+                } else {
+                    test(text.as_bytes())
+                }
+            }
             Value::List(entries) => entries.iter().filter_map(Node::as_str).any(|text| test(text.as_bytes())),
             _ => false,
         })
