@@ -17,7 +17,7 @@ use crate::resources::{Resources, choice, options};
 use anstream::{eprintln, stdout};
 use follow::Gateway;
 use mesh_policy_compiler::{
-    AccessLog, CompiledListener, CompiledProxy, Modules, Options, SdsAddress, identity, xds,
+    AccessLog, CompiledListener, CompiledProxy, Modules, Options, ProxyChoice, SdsAddress, identity, xds,
 };
 use process::{Envoy, TICK, run_to_end};
 use publish::Publisher;
@@ -117,7 +117,8 @@ pub fn run(args: &Run) -> Result<(), Failure> {
         report_missing_secrets(admin);
     }
     // Whoever read this far and left is no reason to stop.
-    let _ = announce(&envoy.version, child.id(), admin, &compiled.listeners);
+    let outbound = outbound(&choice, &options);
+    let _ = announce(&envoy.version, child.id(), admin, outbound, &compiled.listeners);
     let gateway = Gateway {
         args,
         choice: &choice,
@@ -268,10 +269,21 @@ fn suggested(port: u16) -> u16 {
     }
 }
 
-fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledListener]) -> io::Result<()> {
+/// Where a sidecar takes what its application sends; nothing for a gateway.
+fn outbound(choice: &ProxyChoice, options: &Options) -> Option<u16> {
+    matches!(choice, ProxyChoice::Workload(_)).then_some(options.outbound_port)
+}
+
+fn announce(
+    version: &str,
+    id: u32,
+    admin: SocketAddr,
+    outbound: Option<u16>,
+    listeners: &[CompiledListener],
+) -> io::Result<()> {
     let mut out = stdout().lock();
     writeln!(out, "{GOOD}ready{GOOD:#}: Envoy {version}, process {id}")?;
-    let example = list_listeners(admin, listeners, &mut out)?;
+    let example = list_listeners(admin, outbound, listeners, &mut out)?;
     writeln!(out, "  {BOLD}http://{admin}/{BOLD:#}  Envoy's admin interface")?;
     match example {
         Some((url, Some(host))) => writeln!(out, "try it: curl -H 'host: {host}' {url}")?,
@@ -286,6 +298,7 @@ fn announce(version: &str, id: u32, admin: SocketAddr, listeners: &[CompiledList
 /// Prints where each listener is reached, and gives an address with a host to try.
 fn list_listeners(
     admin: SocketAddr,
+    outbound: Option<u16>,
     listeners: &[CompiledListener],
     out: &mut impl Write,
 ) -> io::Result<Option<(String, Option<String>)>> {
@@ -303,12 +316,17 @@ fn list_listeners(
             listener.urls.clone()
         };
         for url in &urls {
-            writeln!(
-                out,
-                "  {BOLD}{url}{BOLD:#}  port {} of the Gateway, for {}",
-                listener.gateway_port,
-                listener.hosts.join(", ")
-            )?;
+            let (number, hosts) = (listener.gateway_port, listener.hosts.join(", "));
+            let purpose = match outbound {
+                None => format!("port {number} of the Gateway, for {hosts}"),
+                Some(port) if port == listener.port => format!("for the application's requests, to {hosts}"),
+                Some(_) => format!("port {number} of the workload, for {hosts}"),
+            };
+            writeln!(out, "  {BOLD}{url}{BOLD:#}  {purpose}")?;
+        }
+        // Who may call a workload is for its policies to say; its own application may always try.
+        if outbound.is_some_and(|port| port != listener.port) {
+            continue;
         }
         let host = listener.hosts.iter().find(|host| !host.starts_with('*'));
         example = example.or_else(|| Some((urls.first()?.clone(), host.cloned())));

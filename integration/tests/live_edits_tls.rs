@@ -275,6 +275,11 @@ spec:
         let backend = start(&format!(
             "--workload my-app/backend --labels app=backend --app-port {inbound}={port} --outbound-port {other}"
         ));
+        for (proxy, port) in [(&frontend, outbound), (&backend, other)] {
+            let line = format!("http://127.0.0.1:{port}/  for the application's requests, to backend.my-app");
+            assert_eq!(proxy.said(&line), 1, "{}", proxy.log());
+            assert_eq!(proxy.said("of the Gateway"), 0, "{}", proxy.log());
+        }
         let sender = |(port, kept)| Sender {
             client: Client::new(at(port)),
             request: Request::get("/").host("backend.my-app.svc.cluster.local"),

@@ -5,7 +5,7 @@ use super::publish::{Publisher, Refused};
 use super::renewal::Renewal;
 use super::signals::{Event, Signals};
 use super::watch::{Edit, Watch};
-use super::{claim, list_listeners, watched};
+use super::{claim, list_listeners, outbound, watched};
 use crate::args::Run;
 use crate::failure::{DIM, ERROR, Failure, GOOD};
 use crate::resources::{Resources, in_mesh};
@@ -150,7 +150,8 @@ impl Gateway<'_> {
         let millis = edit.since.elapsed().as_millis();
         writeln!(out, "{GOOD}in force{GOOD:#}: {}, after {millis} ms", names(edit))?;
         if listeners_changed {
-            list_listeners(self.admin, &self.listeners, &mut out)?;
+            let outbound = outbound(self.choice, self.options);
+            list_listeners(self.admin, outbound, &self.listeners, &mut out)?;
         }
         out.flush()
     }
