@@ -46,6 +46,19 @@ pub const DIFFERENCES: &[Difference] = &[
         applies: |seen| seen.probe.headers.iter().any(|(name, _)| name.starts_with("x-mesh-policy-")),
     },
     Difference {
+        name: "preflights that call themselves gRPC",
+        reason: "a filter answers by a local reply, which Envoy puts in gRPC's words for such a content type; its own filter \
+                 answers without; browsers send no content type with a preflight",
+        lines: &["content-type:", "grpc-status:"],
+        applies: |seen| {
+            let answered = "x-differential-details: cors_response";
+            let is_grpc = |(name, value): &(String, Vec<u8>)| {
+                name.eq_ignore_ascii_case("content-type") && value.starts_with(b"application/grpc")
+            };
+            seen.probe.headers.iter().any(is_grpc) && all(seen.wasm, answered) && all(seen.native, answered)
+        },
+    },
+    Difference {
         name: "reason of a default denial",
         reason: "where no ALLOW rule matched, the filters add to the response's details the rule that came closest",
         lines: &["x-differential-details: rbac_access_denied_matched_policy[none]"],
