@@ -23,8 +23,10 @@ use process::{Envoy, TICK, run_to_end};
 use publish::Publisher;
 use renewal::Renewal;
 use signals::Signals;
+use std::fs::Permissions;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -95,10 +97,7 @@ pub fn run(args: &Run) -> Result<(), Failure> {
 
     // From here on Ctrl-C ends this function, not the process: the folder and Envoy are cleaned up.
     let mut signals = Signals::install()?;
-    let folder = tempfile::Builder::new()
-        .prefix("mesh-policy-")
-        .tempdir()
-        .map_err(|error| Failure::environment(format!("cannot create a temporary folder: {error}")))?;
+    let folder = private_folder()?;
     validate(&envoy.path, &write(&compiled, folder.path())?)?;
     let (publisher, file) = Publisher::start(folder.path(), watched(&compiled, folder.path())?)?;
     let admin_file = folder.path().join("admin-address");
@@ -163,6 +162,15 @@ fn report_missing_secrets(admin: SocketAddr) {
             "  {HELP}help:{HELP:#} the server of certificates has to know this identity, and that this process may have it"
         );
     }
+}
+
+/// A folder that nobody else can look into, whatever the umask.
+fn private_folder() -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new()
+        .prefix("mesh-policy-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+        .map_err(|error| Failure::environment(format!("cannot create a temporary folder: {error}")))
 }
 
 /// The files that Envoy watches. The folder is for its owner alone: keys are in it.
@@ -348,6 +356,13 @@ mod tests {
             scheme: "http",
             urls: Vec::new(),
         }
+    }
+
+    #[test]
+    fn the_folder_with_keys_is_for_its_owner_alone() {
+        let folder = private_folder().unwrap();
+        let mode = std::fs::metadata(folder.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]
