@@ -1,8 +1,9 @@
 //! A filter's module in an interpreter, in front of a proxy that answers from memory: what a request costs, in instructions,
 //! calls and bytes. Unlike time, these are the same on every machine.
 //!
-//! Instructions are the interpreter's own, counted per basic block; they grow and shrink with what the proxy's compiler makes of
-//! the module, no more. What the calls do on the proxy's side is not in them, which is why calls are counted too.
+//! Instructions are operators of WebAssembly, and a loop is charged for its whole body each time round, also for what a branch
+//! leaves out: comparable between versions of one module, and no measure of time. What the calls do on the proxy's side is
+//! not in them, which is why calls are counted too.
 
 use std::collections::BTreeMap;
 use std::fmt;

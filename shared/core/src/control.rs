@@ -40,9 +40,13 @@ pub const ENVOY_ORDERS: &[&str] = &[
 
 /// Whether a request header is an order that only a filter may give.
 #[must_use]
+#[inline]
 pub fn is_control_header(name: &[u8]) -> bool {
-    name.starts_with(PREFIX.as_bytes())
-        || (name.starts_with(b"x-envoy-") && ENVOY_ORDERS.iter().any(|order| order.as_bytes() == name))
+    // Asked of every header of every request, and few begin like this.
+    let is_extension = matches!(name, [b'x', b'-', ..]);
+    is_extension
+        && (name.starts_with(PREFIX.as_bytes())
+            || (name.starts_with(b"x-envoy-") && ENVOY_ORDERS.iter().any(|order| order.as_bytes() == name)))
 }
 
 /// The filter state under which the first filter that matches a request publishes its choice for the later ones.

@@ -62,13 +62,21 @@ pub struct RequestView<'r> {
     attributes: &'r dyn Attributes,
     fetched: [OnceCell<Option<Vec<u8>>>; Attribute::COUNT],
     token: OnceCell<Token>,
+    /// Asked for by nearly every condition, so its end is looked for once.
+    path_length: OnceCell<usize>,
 }
 
 impl<'r> RequestView<'r> {
     /// A view over headers and a source of attributes.
     #[must_use]
     pub fn new(headers: &'r HeaderMap<'r>, attributes: &'r dyn Attributes) -> Self {
-        Self { headers, attributes, fetched: Default::default(), token: OnceCell::new() }
+        Self {
+            headers,
+            attributes,
+            fetched: Default::default(),
+            token: OnceCell::new(),
+            path_length: OnceCell::new(),
+        }
     }
 
     /// All headers, pseudo headers included.
@@ -115,8 +123,9 @@ impl<'r> RequestView<'r> {
     /// The path that rules compare: `:path` up to the first `?` or `#`.
     #[must_use]
     pub fn path(&self) -> Option<&'r [u8]> {
-        let path = self.path_and_query()?;
-        path.split(|byte| matches!(byte, b'?' | b'#')).next()
+        let whole = self.path_and_query()?;
+        let end = || whole.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(whole.len());
+        whole.get(..*self.path_length.get_or_init(end))
     }
 
     /// What stands behind the first `?`, without fragment.

@@ -1,6 +1,7 @@
 //! What is to be done with a request: filled by the phases, carried out by the stream.
 
 use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply};
+use mesh_policy_core::request::HeaderMap;
 use std::borrow::Cow;
 
 /// What is to be done with a request. The default lets it pass untouched.
@@ -24,6 +25,35 @@ pub struct Plan<'p> {
     pub reply: Option<LocalReply>,
 }
 
+impl Plan<'_> {
+    /// Leaves out the removal of request headers that are not there: each would be a call into the proxy for nothing.
+    pub(crate) fn leave_out_idle_removals(&mut self, headers: &HeaderMap<'_>) {
+        let mut index = 0;
+        while let Some(edit) = self.request_edits.get(index) {
+            let before = self.request_edits.iter().take(index);
+            if matches!(edit, HeaderEdit::Remove(name) if is_absent(name, headers, before)) {
+                self.request_edits.remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+}
+
+/// Whether there is certainly no such header once the edits `before` are carried out.
+fn is_absent<'e>(
+    name: &str,
+    headers: &HeaderMap<'_>,
+    mut before: impl Iterator<Item = &'e HeaderEdit<'e>>,
+) -> bool {
+    // To the proxy, `host` is the authority. Names of the map are lower case.
+    let is_ordinary = name != "host" && !name.bytes().any(|byte| byte == b':' || byte.is_ascii_uppercase());
+    let comes = |edit: &HeaderEdit<'_>| {
+        !matches!(edit, HeaderEdit::Remove(_)) && edit.name().eq_ignore_ascii_case(name)
+    };
+    is_ordinary && headers.first(name).is_none() && !before.any(comes)
+}
+
 /// The edit without borrows, to be kept until the response.
 pub fn owned(edit: HeaderEdit<'_>) -> HeaderEdit<'static> {
     fn text(text: Cow<'_, str>) -> Cow<'static, str> {
@@ -36,5 +66,34 @@ pub fn owned(edit: HeaderEdit<'_>) -> HeaderEdit<'static> {
         HeaderEdit::Set(name, value) => HeaderEdit::Set(text(name), bytes(value)),
         HeaderEdit::Add(name, value) => HeaderEdit::Add(text(name), bytes(value)),
         HeaderEdit::Remove(name) => HeaderEdit::Remove(text(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removal_is_left_out_only_where_nothing_can_be_there() {
+        let buffer = HeaderMap::write(&[(":authority", "shop"), ("there", "")]);
+        let headers = HeaderMap::parse(&buffer).unwrap();
+        let add = |name: &'static str| HeaderEdit::Add(name.into(), b"x".as_slice().into());
+        let remove = |name: &'static str| HeaderEdit::Remove(name.into());
+        let mut plan = Plan {
+            request_edits: vec![
+                remove("absent"),
+                remove("there"),
+                remove("later"),
+                add("Later"),
+                remove("later"),
+                remove("host"),
+                remove("Absent"),
+                remove("absent"),
+            ],
+            ..Plan::default()
+        };
+        plan.leave_out_idle_removals(&headers);
+        let kept = [remove("there"), add("Later"), remove("later"), remove("host"), remove("Absent")];
+        assert_eq!(plan.request_edits, kept);
     }
 }

@@ -51,8 +51,9 @@ impl<F: Filter> Stream<F> {
         let facts = Facts::default();
         let request = RequestView::new(&headers, &facts);
         let shared = Rc::clone(&self.shared);
-        let plan = filter.decide(&request, &mut *shared.random.borrow_mut());
+        let mut plan = filter.decide(&request, &mut *shared.random.borrow_mut());
         facts.complete()?;
+        plan.leave_out_idle_removals(&headers);
         let action = self.carry_out(plan)?;
         abi::reuse(buffer);
         Ok(action)
