@@ -16,9 +16,11 @@ pub fn address(file: &Path) -> Option<SocketAddr> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// Whether Envoy has finished starting.
+/// Whether Envoy has finished starting, and its ports are open: it calls itself ready a moment before its workers listen.
 pub fn is_ready(admin: SocketAddr) -> bool {
+    let listening = || stats(admin, r"^listener_manager\.workers_started$");
     get(admin, "/ready").is_some()
+        && listening().is_some_and(|stats| stats.values().any(|value| value == "1"))
 }
 
 /// The addresses that Envoy listens on, by listener name.
