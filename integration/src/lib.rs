@@ -13,7 +13,7 @@
 //! * [`interpreter`]: a filter's module outside of Envoy, with its instructions and calls counted;
 //! * [`markdown`]: examples, commands and links of what people read; [`readme`]: the filters that stand in it;
 //! * [`differential`]: generated cases, through the filters and through Envoy's own features;
-//! * [`bench`]: what the filters add to a request, beside Envoy's own features;
+//! * [`mod@bench`]: what the filters add to a request, beside Envoy's own features;
 //! * [`running`]: `mesh-policy run` as a process; [`load`]: requests that go on while something is edited;
 //! * [`statistics`]: bounds by which splits and percentages are judged;
 //! * [`table`]: the demo's table, and [`demo`] itself.
