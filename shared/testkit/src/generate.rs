@@ -123,6 +123,13 @@ impl Matcher {
         })
     }
 
+    /// Whether authorization allows a request, and whether a route takes it: what a filter asks, and nothing told of it.
+    #[must_use]
+    pub fn decide(&self, request: &RequestView<'_>) -> (bool, bool) {
+        let allowed = self.authorizer.authorize(request, &mut ()).is_allowed();
+        (allowed, matches!(self.routes.select(request, &mut ()), Selection::Route(_)))
+    }
+
     fn judge<T>(&self, probe: &Probe, judge: impl Fn(&RequestView<'_>) -> Option<T>) -> Option<T> {
         let buffer = probe.header_map();
         let headers = HeaderMap::parse(&buffer).ok()?;
