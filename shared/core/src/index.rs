@@ -10,10 +10,12 @@
 
 mod candidates;
 mod draft;
+mod filed;
 mod table;
 
 pub(crate) use candidates::Candidates;
 pub(crate) use draft::{Cost, Draft};
+pub(crate) use filed::{Drawer, Filed, LookedAt};
 use table::Table;
 
 /// Below this many rules it is cheaper to try them all.

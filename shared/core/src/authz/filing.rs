@@ -8,10 +8,9 @@ use super::condition::{Condition, Matcher, PathMatch};
 use super::facts::{Facts, Side};
 use super::rule::Rule;
 use super::value_match::ValueMatch;
-use crate::index::{Candidates, Cost, Draft, Index, Part, Subject, WORTHWHILE};
+use crate::index::{Candidates, Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
 use crate::request::Attribute;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 mod peer;
@@ -40,13 +39,7 @@ enum Looked {
 
 /// The rules of a pool, filed.
 #[derive(Debug)]
-pub(super) struct Filing {
-    index: Index,
-    /// What rules are filed by, but for headers.
-    looked: Vec<(Looked, Subject)>,
-    /// The headers that rules are filed by, by name.
-    headers: Vec<(Box<str>, Subject)>,
-}
+pub(super) struct Filing(Filed<Looked>);
 
 impl Filing {
     /// `None` where it is not worth it.
@@ -58,45 +51,26 @@ impl Filing {
         for rule in rules {
             drawer.rule(rule);
         }
-        let Drawer { draft, subjects } = drawer;
-        let index = draft.finish();
-        let (mut looked, mut headers) = (Vec::new(), Vec::new());
-        for (what, subject) in subjects.into_iter().filter(|(_, subject)| index.uses(*subject)) {
-            match what {
-                Looked::Header(name) => headers.push((name, subject)),
-                _ => looked.push((what, subject)),
-            }
-        }
-        looked.sort_unstable_by_key(|(_, subject)| *subject);
-        headers.sort_unstable();
-        Some(Self { index, looked, headers })
+        Some(Self(drawer.finish()))
     }
 
     /// The rules that may match, in their order.
     pub(super) fn candidates<'f>(&'f self, facts: &Facts<'_, '_>) -> Candidates<'f> {
-        let mut candidates = self.index.candidates();
-        for (looked, subject) in &self.looked {
+        let mut candidates = self.0.index.candidates();
+        for (looked, subject) in &self.0.looked {
             let told =
-                looked.each_text(facts, &mut |text| self.index.look_up(*subject, text, &mut candidates));
+                looked.each_text(facts, &mut |text| self.0.index.look_up(*subject, text, &mut candidates));
             if told.is_none() {
-                self.index.all(*subject, &mut candidates);
+                self.0.index.all(*subject, &mut candidates);
             }
         }
-        if !self.headers.is_empty() {
-            for (name, line) in facts.request().headers().iter() {
-                if let Ok(at) = self.headers.binary_search_by(|(other, _)| other.as_bytes().cmp(name))
-                    && let Some((_, subject)) = self.headers.get(at)
-                {
-                    self.index.look_up(*subject, line, &mut candidates);
-                }
-            }
-        }
+        self.0.look_up_headers(facts.request().headers(), &mut candidates);
         candidates
     }
 }
 
-impl Looked {
-    const fn cost(&self) -> Cost {
+impl LookedAt for Looked {
+    fn cost(&self) -> Cost {
         match self {
             Self::Path | Self::Host | Self::Method | Self::Header(_) => Cost::Read,
             Self::Sni
@@ -109,6 +83,15 @@ impl Looked {
         }
     }
 
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Looked {
     /// Visits every text that a condition could be compared with; `None` when it cannot be told.
     fn each_text(&self, facts: &Facts<'_, '_>, visit: &mut dyn FnMut(&[u8])) -> Option<()> {
         let request = facts.request();
@@ -142,14 +125,7 @@ impl Looked {
     }
 }
 
-/// Writes down what rules need.
-#[derive(Default)]
-struct Drawer {
-    draft: Draft,
-    subjects: HashMap<Looked, Subject>,
-}
-
-impl Drawer {
+impl Drawer<Looked> {
     fn rule(&mut self, rule: &Rule) {
         let needs = self.draft.mark();
         for alternatives in [&rule.to, &rule.from].into_iter().filter(|list| !list.is_empty()) {
@@ -237,19 +213,6 @@ impl Drawer {
             Some(bits) => self.key(&Looked::Address(side), Part::Head, bits),
             None => self.draft.open(),
         }
-    }
-
-    fn key(&mut self, looked: &Looked, part: Part, text: &[u8]) {
-        let subject = match self.subjects.get(looked) {
-            Some(subject) => *subject,
-            None if self.draft.is_full() => return self.draft.open(),
-            None => {
-                let subject = self.draft.subject(looked.cost());
-                self.subjects.insert(looked.clone(), subject);
-                subject
-            }
-        };
-        self.draft.key(subject, part, text);
     }
 }
 

@@ -7,9 +7,8 @@ use super::condition::{self, Condition, Named};
 use super::re2::FullMatch;
 use super::string_matcher::{StringMatcher, UriMatcher};
 use super::virtual_host::Route;
-use crate::index::{Candidates, Cost, Draft, Index, Part, Subject, WORTHWHILE};
+use crate::index::{Candidates, Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
 use crate::request::RequestView;
-use std::collections::HashMap;
 
 /// What a condition looks at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -29,13 +28,7 @@ enum Looked {
 
 /// The routes of a virtual host, filed.
 #[derive(Debug)]
-pub(super) struct Filing {
-    index: Index,
-    /// What routes are filed by, but for headers.
-    looked: Vec<(Looked, Subject)>,
-    /// The headers that routes are filed by, by name.
-    headers: Vec<(Box<str>, Subject)>,
-}
+pub(super) struct Filing(Filed<Looked>);
 
 impl Filing {
     /// Of those `routes` that stand at these positions; `None` where it is not worth it.
@@ -50,41 +43,22 @@ impl Filing {
             conditions.into_iter().flatten().for_each(|condition| drawer.condition(condition));
             drawer.draft.rule(needs);
         }
-        let Drawer { draft, subjects } = drawer;
-        let index = draft.finish();
-        let (mut looked, mut headers) = (Vec::new(), Vec::new());
-        for (what, subject) in subjects.into_iter().filter(|(_, subject)| index.uses(*subject)) {
-            match what {
-                Looked::Header(name) => headers.push((name, subject)),
-                _ => looked.push((what, subject)),
-            }
-        }
-        looked.sort_unstable_by_key(|(_, subject)| *subject);
-        headers.sort_unstable();
-        Some(Self { index, looked, headers })
+        Some(Self(drawer.finish()))
     }
 
     /// The routes that may match, in their order: as indices of the positions that this was made from.
     pub(super) fn candidates<'f>(&'f self, request: &RequestView<'_>) -> Candidates<'f> {
-        let mut candidates = self.index.candidates();
-        for (looked, subject) in &self.looked {
-            looked.each_text(request, &mut |text| self.index.look_up(*subject, text, &mut candidates));
+        let mut candidates = self.0.index.candidates();
+        for (looked, subject) in &self.0.looked {
+            looked.each_text(request, &mut |text| self.0.index.look_up(*subject, text, &mut candidates));
         }
-        if !self.headers.is_empty() {
-            for (name, line) in request.headers().iter() {
-                if let Ok(at) = self.headers.binary_search_by(|(other, _)| other.as_bytes().cmp(name))
-                    && let Some((_, subject)) = self.headers.get(at)
-                {
-                    self.index.look_up(*subject, line, &mut candidates);
-                }
-            }
-        }
+        self.0.look_up_headers(request.headers(), &mut candidates);
         candidates
     }
 }
 
-impl Looked {
-    const fn cost(&self) -> Cost {
+impl LookedAt for Looked {
+    fn cost(&self) -> Cost {
         match self {
             Self::Path
             | Self::PathInAnyCase
@@ -97,6 +71,15 @@ impl Looked {
         }
     }
 
+    fn header(&self) -> Option<&str> {
+        match self {
+            Self::Header(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl Looked {
     /// Visits every text that a condition could be compared with. What cannot be told matches nothing here.
     fn each_text(&self, request: &RequestView<'_>, visit: &mut dyn FnMut(&[u8])) {
         match self {
@@ -124,14 +107,7 @@ impl Looked {
     }
 }
 
-/// Writes down what routes need.
-#[derive(Default)]
-struct Drawer {
-    draft: Draft,
-    subjects: HashMap<Looked, Subject>,
-}
-
-impl Drawer {
+impl Drawer<Looked> {
     fn condition(&mut self, condition: &Condition) {
         match condition {
             Condition::Uri(UriMatcher::Exact { path, ignore_case }) => {
@@ -183,18 +159,5 @@ impl Drawer {
             }
             self.draft.any(any);
         }
-    }
-
-    fn key(&mut self, looked: &Looked, part: Part, text: &[u8]) {
-        let subject = match self.subjects.get(looked) {
-            Some(subject) => *subject,
-            None if self.draft.is_full() => return self.draft.open(),
-            None => {
-                let subject = self.draft.subject(looked.cost());
-                self.subjects.insert(looked.clone(), subject);
-                subject
-            }
-        };
-        self.draft.key(subject, part, text);
     }
 }

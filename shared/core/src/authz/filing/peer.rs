@@ -2,8 +2,8 @@
 
 use super::super::identity::{PeerMatch, SPIFFE};
 use super::super::value_match::ValueMatch;
-use super::{Drawer, Looked};
-use crate::index::Part;
+use super::Looked;
+use crate::index::{Drawer, Part};
 
 const NAMESPACE: &[u8] = b"/ns/";
 const ACCOUNT: &[u8] = b"/sa/";
@@ -11,7 +11,7 @@ const ACCOUNT: &[u8] = b"/sa/";
 /// How many pairs of a namespace and an account are looked up: an identity has one, unless somebody made it otherwise.
 const PAIRS: usize = 64;
 
-impl Drawer {
+impl Drawer<Looked> {
     /// What an identity must hold to match.
     pub(super) fn peer(&mut self, value: &PeerMatch) {
         let spiffe = |text: &str| format!("{SPIFFE}{text}");
