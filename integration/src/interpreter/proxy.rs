@@ -93,22 +93,6 @@ pub(super) fn define(linker: &mut Linker<Proxy>) -> Called<()> {
             taken(&mut module, "proxy_send_local_response", &written).map(|_| OK)
         },
     )?;
-    linker.func_wrap(
-        env,
-        "proxy_call_foreign_function",
-        |mut module: Module<'_>,
-         name: i32,
-         name_size: i32,
-         given: i32,
-         given_size: i32,
-         at: i32,
-         size_at: i32| {
-            let written = [(name, name_size), (given, given_size)];
-            taken(&mut module, "proxy_call_foreign_function", &written)?;
-            // As Envoy does where there is no answer, and where the module does not want one.
-            if at != 0 { give(&mut module, &[], at, size_at) } else { Ok(OK) }
-        },
-    )?;
     for name in ["proxy_continue_stream", "proxy_set_effective_context", "proxy_set_tick_period_milliseconds"]
     {
         linker.func_wrap(env, name, move |mut module: Module<'_>, _: i32| {

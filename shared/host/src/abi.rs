@@ -56,14 +56,6 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
-    fn proxy_call_foreign_function(
-        name: *const u8,
-        name_size: usize,
-        arguments: *const u8,
-        arguments_size: usize,
-        data: *mut *mut u8,
-        size: *mut usize,
-    ) -> u32;
 }
 
 const PLUGIN_CONFIGURATION: u32 = 7;
@@ -71,6 +63,10 @@ const HTTP_REQUEST: u32 = 0;
 const COUNTER: u32 = 0;
 
 /// The ABI that the module speaks.
+///
+/// Envoy goes by it in one thing that routing hangs on: for a module of this version or an older one, each change of a request
+/// header makes it forget the route that it selected and select it anew, so nothing has to ask for that. For a later version it
+/// would keep the route that was selected before we said where the request goes.
 #[unsafe(no_mangle)]
 extern "C" fn proxy_abi_version_0_2_1() {}
 
@@ -296,21 +292,6 @@ pub fn define_counter(name: &str) -> Result<u32, HostError> {
 pub fn increment(counter: u32) -> Result<(), HostError> {
     // SAFETY: no memory is passed.
     HostError::check("proxy_increment_metric", unsafe { proxy_increment_metric(counter, 1) })
-}
-
-/// Makes the proxy select its route again, now that headers have changed.
-pub fn clear_route_cache() -> Result<(), HostError> {
-    let name = "clear_route_cache";
-    let answer = receive("proxy_call_foreign_function", |data, size| {
-        // SAFETY: `name` is static and only read; no argument is passed; both other pointers are those of live locals
-        // of `receive`.
-        unsafe { proxy_call_foreign_function(name.as_ptr(), name.len(), name.as_ptr(), 0, data, size) }
-    });
-    match answer {
-        // A proxy without this function selects the route after every changed header by itself.
-        Ok(_) | Err(HostError { status: Status::NotFound, .. }) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 /// A clock that never goes back.

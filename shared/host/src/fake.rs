@@ -40,8 +40,6 @@ pub enum Effect {
     Continue(u32),
     /// The tick period, in milliseconds.
     Tick(u32),
-    /// The route cache was cleared.
-    ClearRouteCache,
     /// One was added to the counter of this name.
     Count(String),
 }
@@ -221,10 +219,6 @@ pub(crate) fn increment(counter: u32) -> Result<(), HostError> {
         let name = usize::try_from(counter).ok().and_then(|index| proxy.counters.get(index));
         Effect::Count(name.cloned().unwrap_or_default())
     })
-}
-
-pub(crate) fn clear_route_cache() -> Result<(), HostError> {
-    call("proxy_call_foreign_function", |_| Effect::ClearRouteCache)
 }
 
 pub(crate) fn now() -> Instant {

@@ -88,9 +88,7 @@ fn counter(name: &str, labels: &[(&str, &str)]) -> String {
 
 /// Takes away the control headers that a client sent: they never count, whatever becomes of the request.
 pub fn drop_control_headers<'r>(table: &'r RouteTable, request: &RequestView<'r>, plan: &mut Plan<'r>) {
-    let before = plan.request_edits.len();
     table.steering().drop_client_orders(request, &mut plan.request_edits);
-    plan.clear_route_cache |= plan.request_edits.len() > before;
 }
 
 /// Where the request goes.
@@ -168,7 +166,6 @@ pub fn forward<'r>(routed: Routed<'r>, request: &RequestView<'_>, plan: &mut Pla
             choice.cors_edits(request, &mut plan.unaborted_response_edits);
             if plan.reply.is_none() {
                 choice.forward_edits(request, &mut plan.request_edits);
-                plan.clear_route_cache = true;
             }
         }
     }

@@ -11,10 +11,9 @@ pub struct Plan<'p> {
     pub filter_state: Vec<(&'static str, String)>,
     /// Counters to add one to, by name. A name must not be made of what a request says.
     pub counters: Vec<String>,
-    /// Changes to the request, in order; not carried out when the request is answered here.
+    /// Changes to the request, in order; not carried out when the request is answered here. Envoy selects its route anew
+    /// after each of them.
     pub request_edits: Vec<HeaderEdit<'p>>,
-    /// Whether the changes concern Envoy's own choice of a route.
-    pub clear_route_cache: bool,
     /// Changes to the response, in order, whoever gives it.
     pub response_edits: Vec<HeaderEdit<'p>>,
     /// Further changes to the response, behind the others; an injected abort goes without them.

@@ -64,7 +64,6 @@ impl<F: Filter> Stream<F> {
             filter_state,
             counters,
             request_edits,
-            clear_route_cache,
             response_edits,
             unaborted_response_edits,
             fault,
@@ -81,9 +80,6 @@ impl<F: Filter> Stream<F> {
         let reply = fault.abort.or(reply);
         if reply.is_none() {
             request_edits.iter().try_for_each(|edit| apply(Map::RequestHeaders, edit))?;
-            if clear_route_cache {
-                abi::clear_route_cache()?;
-            }
         }
         self.response_edits = response_edits.into_iter().chain(unaborted).map(plan::owned).collect();
         match (fault.delay, reply) {

@@ -34,7 +34,6 @@ impl Filter for Obedient {
             plan.request_edits.push(HeaderEdit::Remove("edit".into()));
             plan.request_edits.push(HeaderEdit::Add("added".into(), value.clone()));
             plan.response_edits.push(HeaderEdit::Set("seen".into(), value));
-            plan.clear_route_cache = true;
             plan.filter_state.push(("state", "value".to_owned()));
         }
         if request.header("ip").is_some() && request.attribute(Attribute::DirectRemoteIp).is_some() {
@@ -83,7 +82,6 @@ fn edits_are_carried_out_in_order_and_the_response_gets_its_own() {
             Effect::FilterState("state".to_owned(), b"value".to_vec()),
             Effect::RemoveHeader(Map::RequestHeaders, "edit".to_owned()),
             Effect::AddHeader(Map::RequestHeaders, "added".to_owned(), b"\xff".to_vec()),
-            Effect::ClearRouteCache,
         ]
     );
     stream.on_response();

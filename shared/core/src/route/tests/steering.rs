@@ -35,6 +35,25 @@ fn the_authority_can_tell_the_destination() {
     assert_eq!(forward_edits(&table, &get("shop.io/")), [":authority=a.shop.svc.cluster.local"]);
 }
 
+/// Envoy selects its route anew when a header changes, and at no other word of ours.
+#[test]
+fn each_way_sets_a_header_for_each_request_that_goes_on() {
+    let rules = "hosts: ['*'], gateways: [edge], http: [{route: [{destination: {host: a}}]}]";
+    for steering in [Steering::Compiled, Steering::Header("x-to".to_owned()), Steering::Authority] {
+        let table = table_for(&virtual_service(rules), &steered_by(steering.clone()));
+        // What is there already is set all the same.
+        let sent = Sent::new(
+            "GET http://a.shop.svc.cluster.local/",
+            &[("x-to", "outbound|80||a.shop.svc.cluster.local")],
+        );
+        sent.view(|request| {
+            let mut edits = Vec::new();
+            choice(&table, request, &mut SplitMix64::new(1)).forward_edits(request, &mut edits);
+            assert!(matches!(edits.as_slice(), [HeaderEdit::Set(..), ..]), "{steering:?}: {edits:?}");
+        });
+    }
+}
+
 #[test]
 fn the_clients_own_copy_of_the_header_is_dropped() {
     let sent = Sent::new("GET http://shop.io/", &[("x-to", "a"), ("x-to", "b"), ("x-envoy-retry-on", "5xx")]);
