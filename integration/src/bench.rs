@@ -38,8 +38,8 @@ use self::{
 };
 use crate::{Context, Result, certs::Authority, envoy, modules::repository, process};
 
-/// Beyond this, others are at work on the machine.
-const QUIET_LOAD: f64 = 0.7;
+/// Others who keep more than this share of a core busy disturb what is measured.
+const QUIET_OTHERS: f64 = 0.1;
 
 /// The middle half of the bare Envoy's rounds should not be wider than this share of their median.
 const QUIET_WIDTH: f64 = 0.15;
@@ -103,15 +103,7 @@ fn conditions() -> Result<Conditions> {
     let processor = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let processor = processor.unwrap_or("unknown processor").to_owned();
-    let load = cores::load_average();
-    let mut warnings = Vec::new();
-    if let Some(load) = load.filter(|load| *load > QUIET_LOAD) {
-        warnings.push(format!("the machine was busy before the first round (load average {load})"));
-    }
-    for warning in &warnings {
-        eprintln!("warning: {warning}: figures will be doubtful");
-    }
-    Ok(Conditions { envoy: version, cores: String::new(), processor, load, warnings })
+    Ok(Conditions { envoy: version, processor, ..Conditions::default() })
 }
 
 fn measure(plan: &Plan, conditions: &mut Conditions) -> Result<Vec<Group>> {
@@ -120,31 +112,49 @@ fn measure(plan: &Plan, conditions: &mut Conditions) -> Result<Vec<Group>> {
     let authority = Authority::new("bench")?;
     let total = plan.scenarios.len() * plan.rules.len();
     let mut groups: Vec<Group> = Vec::new();
-    let mut widths: Vec<f64> = Vec::new();
+    let (mut widths, mut others) = (Vec::new(), Vec::new());
     let begun = Instant::now();
     for scenario in &plan.scenarios {
         for rules in &plan.rules {
             let what = format!("[{}/{total}] {}, {rules} rules", groups.len() + 1, scenario.name());
             eprintln!("{what}: starting the Envoys{}", left(begun.elapsed(), groups.len(), total));
             let mut running = Running::start(*scenario, *rules, cores, &authority).context(&what)?;
+            if let Some(cores) = running.others()? {
+                if cores > QUIET_OTHERS {
+                    eprintln!("warning: {what}: others keep {cores:.1} cores busy: figures will be doubtful");
+                }
+                others.push(cores);
+            }
             let group = Group::measure(*scenario, *rules, &mut running, plan.length, |round| {
                 eprintln!("{what}: round {round} of {}", plan.length.rounds);
             });
             let group = group.context(&what)?;
-            if let Some(width) = restless(&group) {
-                eprintln!("warning: {what}: the bare Envoy's rounds spread by {width:.0} %: not quiet");
+            if let Some(spread) = Spread::of(group.cpu(Candidate::Bare, Hit::Middle)) {
+                let width = spread.width();
+                if width > QUIET_WIDTH {
+                    eprintln!(
+                        "warning: {what}: the bare Envoy's rounds spread by {:.0} %: not quiet",
+                        width * 100.0
+                    );
+                }
                 widths.push(width);
             }
             eprintln!("{what}: {}", short(&group));
             groups.push(group);
         }
     }
-    if let Some(widest) = widths.iter().copied().max_by(f64::total_cmp) {
-        let restless = widths.len();
-        conditions.warnings.push(format!(
-            "the machine was not quiet: the bare Envoy's rounds spread by up to {widest:.0} %, in {restless} of {total} sets of rules by more than {:.0} %",
-            QUIET_WIDTH * 100.0
-        ));
+    conditions.busy_others = most(&others);
+    for (figures, limit, what) in [
+        (&others, QUIET_OTHERS, "others kept a core busy before the rounds: for"),
+        (&widths, QUIET_WIDTH, "the bare Envoy's rounds spread: by"),
+    ] {
+        let (most, restless) = (most(figures), figures.iter().filter(|figure| **figure > limit).count());
+        if let Some(most) = most.filter(|_| restless > 0) {
+            let (most, limit) = (most * 100.0, limit * 100.0);
+            conditions.warnings.push(format!(
+                "the machine was not quiet: {what} up to {most:.0} %, in {restless} of {total} sets of rules more than {limit:.0} %"
+            ));
+        }
     }
     eprintln!("measured in {:.0} s", begun.elapsed().as_secs_f64());
     Ok(groups)
@@ -170,10 +180,8 @@ fn short(group: &Group) -> String {
     format!("added µs: {}", added.collect::<Vec<_>>().join(", "))
 }
 
-/// How wide the bare Envoy's rounds spread, in percent, where that is too wide.
-fn restless(group: &Group) -> Option<f64> {
-    let width = Spread::of(group.cpu(Candidate::Bare, Hit::Middle))?.width();
-    (width > QUIET_WIDTH).then_some(width * 100.0)
+fn most(figures: &[f64]) -> Option<f64> {
+    figures.iter().copied().max_by(f64::total_cmp)
 }
 
 /// Puts the results where people read them.

@@ -46,7 +46,7 @@ fn a_tiny_run_measures_every_candidate_and_writes_a_whole_summary() {
     let steady = ["companions", "floor", "fused"];
     assert_eq!(added(Scenario::AuthzMixed, Hit::Middle), [&steady[..], &["native", "noop", "wasm"]].concat());
     assert_eq!(added(Scenario::Routes, Hit::Last), ["fused", "lua", "native", "wasm"]);
-    assert_eq!(added(Scenario::Policy, Hit::None), ["chain", "native", "wasm"]);
+    assert_eq!(added(Scenario::Policy, Hit::None), ["chain", "chain3", "native", "wasm"]);
 
     let tables = read("tables.md");
     assert!(tables.contains("| authz-mixed (mTLS) | 10 |") && tables.contains("| policy | 10 |"), "{tables}");

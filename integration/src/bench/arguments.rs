@@ -37,6 +37,7 @@ same request is subtracted; ratios are taken within rounds. Candidates:
   wasm        mesh_authz, mesh_router or mesh_policy.wasm, with the companions
   fused       mesh_policy.wasm where the scenario needs one decision only
   chain       the four single filters one after the other (policy)
+  chain3      the same without the one that edits headers (policy)
 
 It writes summary.json, tables.md and bench.svg. Tables go to standard output, progress to standard error. On a machine
 that is busy with something else the figures are worth little, and it says so.

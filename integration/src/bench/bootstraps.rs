@@ -1,7 +1,8 @@
 //! The same resources as the Envoy configuration of each candidate.
 //!
-//! All candidates of a scenario share one frame: the listener and the clusters that `compile --engine native` gives, so that
-//! they differ in what decides and in nothing else.
+//! All candidates of a scenario share one frame: the listener and the clusters that `compile --engine native` gives, and what
+//! its routes do with a request that they let through, retries and time limits included, so that they differ in what decides
+//! and in nothing else.
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ use crate::{
 };
 
 const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+const FIRST_ROUTE: &str = "/route_config/virtual_hosts/0/routes/0";
 const UPSTREAM_FILTERS: &str = "/typed_extension_protocol_options/\
                                 envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -105,9 +107,10 @@ impl RuleSet {
             Candidate::Lua => {
                 let mut listener = self.framed(&[lua::filter(self.scenario, &self.set.resources)?])?;
                 if self.scenario == Scenario::Routes {
-                    let route = json!({ "cluster_header": lua::CLUSTER_HEADER });
-                    let routes = config::routes(&[json!({ "match": { "prefix": "/" }, "route": route })]);
-                    set(&mut listener, &format!("{MANAGER}/route_config"), routes)?;
+                    let action = listener.pointer_mut(&format!("{MANAGER}{FIRST_ROUTE}/route"));
+                    let action = action.and_then(Value::as_object_mut).context("the route goes somewhere")?;
+                    action.remove("cluster");
+                    action.insert("cluster_header".to_owned(), json!(lua::CLUSTER_HEADER));
                 }
                 (listener, self.plain_clusters()?)
             }
@@ -121,6 +124,10 @@ impl RuleSet {
             Candidate::Fused => (self.ours(&[Module::Policy])?, self.our_clusters()?),
             Candidate::Chain => {
                 let chain = [Module::Authz, Module::Headers, Module::Fault, Module::Router];
+                (self.ours(&chain)?, self.our_clusters()?)
+            }
+            Candidate::Chain3 => {
+                let chain = [Module::Authz, Module::Fault, Module::Router];
                 (self.ours(&chain)?, self.our_clusters()?)
             }
         };
@@ -144,7 +151,8 @@ impl RuleSet {
         }
     }
 
-    /// The native listener with these filters instead of its own, and one route to the first cluster.
+    /// The native listener with these filters instead of its own, and one route: it takes every request, and does with it
+    /// what the native engine's first route does.
     fn framed(&self, filters: &[Value]) -> Result<Value> {
         let mut listener = self.native.listener.clone();
         let own = listener.pointer(&format!("{MANAGER}/http_filters")).and_then(Value::as_array);
@@ -152,9 +160,10 @@ impl RuleSet {
         let mut filters = filters.to_vec();
         filters.push(router.context("the last filter is Envoy's router")?.clone());
         set(&mut listener, &format!("{MANAGER}/http_filters"), Value::Array(filters))?;
-        let cluster = self.native.clusters.first().and_then(|cluster| cluster.get("name")?.as_str());
-        let routes = config::route_to(cluster.context("there is a cluster")?);
-        set(&mut listener, &format!("{MANAGER}/route_config"), routes)?;
+        let action = listener.pointer(&format!("{MANAGER}{FIRST_ROUTE}/route"));
+        let route = json!({ "match": { "prefix": "/" }, "route": action.context("a route goes somewhere")? });
+        let hosts = config::routes(&[route]).get("virtual_hosts").cloned().unwrap_or_default();
+        set(&mut listener, &format!("{MANAGER}/route_config/virtual_hosts"), hosts)?;
         Ok(listener)
     }
 

@@ -23,11 +23,13 @@ pub enum Candidate {
     Fused,
     /// `mesh_authz.wasm`, `mesh_headers.wasm`, `mesh_fault.wasm` and `mesh_router.wasm` one after the other.
     Chain,
+    /// The same without `mesh_headers.wasm`: what decides, without the edits.
+    Chain3,
 }
 
 impl Candidate {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bare,
         Self::Noop,
         Self::Floor,
@@ -37,6 +39,7 @@ impl Candidate {
         Self::Wasm,
         Self::Fused,
         Self::Chain,
+        Self::Chain3,
     ];
 
     /// Its key in the summary.
@@ -51,6 +54,7 @@ impl Candidate {
             Self::Wasm => "wasm",
             Self::Fused => "fused",
             Self::Chain => "chain",
+            Self::Chain3 => "chain3",
         }
     }
 
@@ -60,7 +64,7 @@ impl Candidate {
             Self::Bare | Self::Noop | Self::Floor | Self::Companions | Self::Native | Self::Wasm => true,
             Self::Lua => matches!(scenario, Scenario::Authz | Scenario::Routes),
             Self::Fused => scenario != Scenario::Policy,
-            Self::Chain => scenario == Scenario::Policy,
+            Self::Chain | Self::Chain3 => scenario == Scenario::Policy,
         }
     }
 
@@ -74,11 +78,11 @@ impl Candidate {
 
     /// Whether it decides, and so has to answer as the others that do.
     pub const fn decides(self) -> bool {
-        matches!(self, Self::Lua | Self::Native | Self::Wasm | Self::Fused | Self::Chain)
+        matches!(self, Self::Lua | Self::Native | Self::Wasm | Self::Fused | Self::Chain | Self::Chain3)
     }
 
     /// Whether a Wasm module of ours is in it.
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Wasm | Self::Fused | Self::Chain)
+        matches!(self, Self::Wasm | Self::Fused | Self::Chain | Self::Chain3)
     }
 }

@@ -11,7 +11,7 @@ use rcgen::SanType;
 use super::{
     bootstraps::{ANSWERS, LISTENER, RuleSet, answer_path},
     candidate::Candidate,
-    cores::Cores,
+    cores::{Cores, busy_with_others},
     ends::{Answer, Connections, Ends, Sample},
     loading,
 };
@@ -32,6 +32,9 @@ const UPSTREAMS: usize = 4;
 
 /// How long each Envoy is used before its memory is looked at and rounds begin: V8 compiles anew what is used often.
 const WARM_UP: Duration = Duration::from_millis(300);
+
+/// How long the machine is watched for others before the first round.
+const WATCHED: Duration = Duration::from_secs(1);
 
 /// How long Envoy may take to start: thousands of routes are read on one core.
 const START: Duration = Duration::from_secs(180);
@@ -185,6 +188,15 @@ impl Running {
         let started = self.started.get_mut(index).context("it was started")?;
         started.loaded.resident_kib = usage::resident_kib(started.envoy.id())?;
         Ok(())
+    }
+
+    /// How many cores others keep busy while these Envoys have nothing to do; none where the system does not say.
+    ///
+    /// # Errors
+    /// An Envoy has ended.
+    pub fn others(&self) -> Result<Option<f64>> {
+        let own: Vec<u32> = self.started.iter().map(|started| started.envoy.id()).collect();
+        busy_with_others(WATCHED, &own)
     }
 
     /// How many there are.

@@ -27,8 +27,8 @@ pub struct Conditions {
     pub cores: String,
     /// The processor's name.
     pub processor: String,
-    /// The load average before the first round.
-    pub load: Option<f64>,
+    /// How many cores others kept busy before the rounds, at most.
+    pub busy_others: Option<f64>,
     /// What makes the figures doubtful.
     pub warnings: Vec<String>,
 }
@@ -68,13 +68,13 @@ pub fn to_json(
 ) -> Value {
     let scenarios: Vec<Value> =
         groups.iter().flat_map(|group| Hit::ALL.map(|hit| scenario(group, hit))).collect();
-    let Conditions { envoy, cores, processor, load, warnings } = conditions;
+    let Conditions { envoy, cores, processor, busy_others, warnings } = conditions;
     json!({
         "commit": commit(),
         "envoy": envoy,
         "processor": processor,
         "cores": cores,
-        "load_average": load,
+        "busy_others": busy_others.map(round),
         "rounds": length.rounds,
         "turn_ms": length.turn.as_millis() as u64,
         "connections": CONNECTIONS,

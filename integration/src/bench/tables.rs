@@ -71,6 +71,7 @@ fn added(text: &mut String, groups: &[Group]) {
         Candidate::Wasm,
         Candidate::Fused,
         Candidate::Chain,
+        Candidate::Chain3,
     ];
     let mut titles = vec![Candidate::Bare.key()];
     titles.extend(columns.map(Candidate::key));

@@ -94,13 +94,9 @@ pub fn of(groups: &[Group], sizes: &BTreeMap<String, u64>) -> Vec<Target> {
     }
 
     for scenario in [Scenario::Authz, Scenario::Routes, Scenario::Policy] {
-        // Both sizes against the floor filter of their own rounds: the machine may have changed its pace in between.
-        let paced = |rules| {
-            median(
-                find(scenario, rules)?.ratio((Candidate::Wasm, Hit::Last), (Candidate::Floor, Hit::Middle)),
-            )
-        };
-        let growth = paced(10).zip(paced(10_000)).map(|(small, large)| large / small);
+        let added =
+            |rules| Some(Spread::of(find(scenario, rules)?.added(Candidate::Wasm, Hit::Last))?.median);
+        let growth = added(10).zip(added(10_000)).map(|(small, large)| large / small);
         let what = format!("{}: added CPU at 10 000 rules to that at 10", scenario.name());
         push(what, Bound::AtMost(1.3, " x"), growth);
     }
