@@ -41,6 +41,7 @@ pub mod xds;
 pub use authentication::filter as authentication_filter;
 pub use check::{check, check_under};
 pub use compile::{CompiledListener, CompiledProxy, Instance, compile, instances};
+pub use envoy::listener::peer_facts;
 pub use finding::{Finding, Refusal};
 pub use options::{
     AccessLog, Engine, Modules, Options, PathNormalization, ProxyChoice, SdsAddress, WorkloadChoice,

@@ -112,7 +112,7 @@ impl Scene<'_, '_> {
                         application: Vec::new(),
                     };
                     let name = format!("{}.{}.tls.{i}.{j}", owner.name(), owner.namespace());
-                    chains.push(chain(&name, &matched, filter, None));
+                    chains.push(chain(&name, &matched, &[filter], None));
                 }
             }
         }
@@ -145,7 +145,7 @@ impl Scene<'_, '_> {
                     ..ChainMatch::default()
                 };
                 let name = format!("{}.{}.tcp.{i}", owner.name(), owner.namespace());
-                return vec![chain(&name, &matched, filter, socket.cloned())];
+                return vec![chain(&name, &matched, &[filter], socket.cloned())];
             }
         }
         Vec::new()

@@ -175,6 +175,41 @@ pub fn over_tls(listener: &Value, name: &str, transport: &Value) -> Option<Value
     Some(listener)
 }
 
+/// The HTTP connection manager of a compiled listener's first chain: its last network filter.
+pub fn manager(listener: &Value) -> Option<&Value> {
+    listener.pointer("/filter_chains/0/filters")?.as_array()?.last()?.get("typed_config")
+}
+
+/// [`manager()`], to be changed.
+pub fn manager_mut(listener: &mut Value) -> Option<&mut Value> {
+    listener.pointer_mut("/filter_chains/0/filters")?.as_array_mut()?.last_mut()?.get_mut("typed_config")
+}
+
+/// Makes a compiled cluster lead to `upstream`, with one mutation of what the request carries there.
+pub fn lead_to(cluster: &mut Value, upstream: SocketAddr, mutation: &Value) -> Option<()> {
+    let endpoints = json!([{ "lb_endpoints": [{ "endpoint": { "address": address(upstream) } }] }]);
+    let assignment = json!({ "cluster_name": cluster.get("name")?, "endpoints": endpoints });
+    cluster.as_object_mut()?.insert("load_assignment".to_owned(), assignment);
+    let options = cluster.pointer_mut(
+        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+    )?;
+    let filter = |name: &str, message: &str, rest: Value| {
+        let mut config = json!({ "@type": format!("{HTTP}.{name}.v3.{message}") });
+        merge(&mut config, &rest);
+        json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
+    };
+    let filters = [
+        filter(
+            "header_mutation",
+            "HeaderMutation",
+            json!({ "mutations": { "request_mutations": [mutation] } }),
+        ),
+        filter("upstream_codec", "UpstreamCodec", json!({})),
+    ];
+    options.as_object_mut()?.insert("http_filters".to_owned(), json!(filters));
+    Some(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use mesh_policy_integration::{
 };
 use serde_json::{Value, json};
 
-const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
+const LISTENER: &str = "/static_resources/listeners/0";
 
 fn read_leb(bytes: &[u8], at: &mut usize) -> usize {
     let (mut value, mut shift) = (0, 0);
@@ -75,8 +75,13 @@ fn bounded(module: &Path, more: usize) -> Vec<u8> {
 }
 
 fn filter(bootstrap: &mut Value) -> &mut Value {
-    let filters = bootstrap.pointer_mut(&format!("{MANAGER}/http_filters")).and_then(Value::as_array_mut);
-    filters.unwrap().iter_mut().find(|filter| filter["name"] == "mesh_policy").unwrap()
+    let manager = config::manager_mut(bootstrap.pointer_mut(LISTENER).unwrap()).unwrap();
+    manager["http_filters"]
+        .as_array_mut()
+        .unwrap()
+        .iter_mut()
+        .find(|filter| filter["name"] == "mesh_policy")
+        .unwrap()
 }
 
 /// A gateway whose filter can get little memory, and which takes requests that need much.
@@ -89,7 +94,7 @@ fn short_of_memory(folder: &Path, failure_policy: &str) -> Result<Edge> {
         config["vm_config"]["code"]["local"]["filename"] = json!(module);
         config["failure_policy"] = json!(failure_policy);
         config::merge(
-            bootstrap.pointer_mut(MANAGER).unwrap(),
+            config::manager_mut(bootstrap.pointer_mut(LISTENER).unwrap()).unwrap(),
             &json!({"max_request_headers_kb": 8192, "common_http_protocol_options": {"max_headers_count": 1000}}),
         );
     })

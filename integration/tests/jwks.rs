@@ -7,6 +7,7 @@ use mesh_policy_integration::{
     Result,
     certs::Authority,
     client::Request,
+    config,
     edge::{Edge, resource},
     tokens::Issuer,
     upstream::Upstream,
@@ -121,8 +122,8 @@ spec:
 
 /// Has Envoy fetch keys again after this long.
 fn cache_for(bootstrap: &mut Value, time: &str) {
-    let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
-    let filters = bootstrap.pointer_mut(filters).and_then(Value::as_array_mut).unwrap();
+    let listener = bootstrap.pointer_mut("/static_resources/listeners/0").unwrap();
+    let filters = config::manager_mut(listener).unwrap()["http_filters"].as_array_mut().unwrap();
     let jwt = filters.iter_mut().find(|filter| filter["name"] == "envoy.filters.http.jwt_authn").unwrap();
     let duration = jwt.pointer_mut("/typed_config/providers/origins-0/remote_jwks/cache_duration").unwrap();
     assert_eq!(*duration, "300s");

@@ -22,7 +22,23 @@ pub struct Envoy {
 pub fn envoy(told: Option<&Path>) -> Result<Envoy, Failure> {
     let found = find_envoy(told, env::var_os("ENVOY").as_deref(), &homes(), env::var_os("PATH").as_deref())?;
     let version = version(&found)?;
+    recent_enough(&found, &version)?;
     Ok(Envoy { path: found, version })
+}
+
+/// The first Envoy that takes a compiled configuration: its network filters can look at the peer after the handshake.
+const OLDEST: (u32, u32) = (1, 37);
+
+/// A version that cannot be read is let through: Envoy itself will say what it does not know.
+fn recent_enough(envoy: &Path, version: &str) -> Result<(), Failure> {
+    let mut numbers = version.split('.').map(|number| number.parse().ok());
+    let (Some(Some(major)), Some(Some(minor))) = (numbers.next(), numbers.next()) else { return Ok(()) };
+    if (major, minor) >= OLDEST {
+        return Ok(());
+    }
+    let (oldest_major, oldest_minor) = OLDEST;
+    Err(Failure::environment(format!("`{}` is Envoy {version}, which is too old", envoy.display()))
+        .help(format!("compiled configurations need Envoy {oldest_major}.{oldest_minor} or later: name one by --envoy PATH")))
 }
 
 fn find_envoy(
@@ -156,6 +172,17 @@ mod tests {
         let path = folder_with("envoy");
         let found = find_envoy(None, Some(OsStr::new("/nonexistent")), &[], Some(path.path().as_os_str()));
         assert_eq!(found, Err(Failure::environment("$ENVOY is `/nonexistent`, which is not a program")));
+    }
+
+    #[test]
+    fn an_envoy_that_is_too_old_is_named_with_what_is_needed() {
+        let judged = |version| recent_enough(Path::new("/bin/envoy"), version);
+        for version in ["1.37.0", "1.41.0-dev", "2.0.0", "unknown"] {
+            assert_eq!(judged(version), Ok(()), "{version}");
+        }
+        let refused = Failure::environment("`/bin/envoy` is Envoy 1.36.4, which is too old")
+            .help("compiled configurations need Envoy 1.37 or later: name one by --envoy PATH");
+        assert_eq!(judged("1.36.4"), Err(refused));
     }
 
     #[test]

@@ -39,7 +39,7 @@ fn bootstrap(policies: &str) -> Result<Value, Vec<String>> {
 
 fn filters(bootstrap: &Value) -> Vec<&Value> {
     let filters = bootstrap
-        .pointer("/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters")
+        .pointer("/static_resources/listeners/0/filter_chains/0/filters/1/typed_config/http_filters")
         .and_then(Value::as_array)
         .unwrap();
     filters.iter().collect()
@@ -49,8 +49,8 @@ fn filters(bootstrap: &Value) -> Vec<&Value> {
 fn filter(policies: &str) -> Value {
     let bootstrap = bootstrap(policies).unwrap();
     let filters = filters(&bootstrap);
-    assert_eq!(filters[1]["name"], "envoy.filters.http.jwt_authn");
-    filters[1]["typed_config"].clone()
+    assert_eq!(filters[0]["name"], "envoy.filters.http.jwt_authn");
+    filters[0]["typed_config"].clone()
 }
 
 fn rule(rule: &str) -> Result<Value, Vec<String>> {
@@ -145,7 +145,7 @@ fn policies_for_other_workloads_change_nothing() {
 fn keys_are_fetched_from_a_service_or_through_dns() {
     let source = |uri: &str| {
         let bootstrap = rule(&format!("{{issuer: a, jwksUri: '{uri}', timeout: 2s}}")).unwrap();
-        let remote = filters(&bootstrap)[1]["typed_config"]["providers"]["origins-0"]["remote_jwks"].clone();
+        let remote = filters(&bootstrap)[0]["typed_config"]["providers"]["origins-0"]["remote_jwks"].clone();
         assert_eq!((&remote["http_uri"]["uri"], &remote["http_uri"]["timeout"]), (&json!(uri), &json!("2s")));
         let clusters = bootstrap["static_resources"]["clusters"].as_array().unwrap();
         let named = |cluster: &&Value| cluster["name"] == remote["http_uri"]["cluster"];

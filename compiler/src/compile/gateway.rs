@@ -125,8 +125,12 @@ fn http_chain(
     identity: Option<&Identity>,
     problems: &mut Problems,
 ) -> Option<Value> {
+    let filters = match options.engine {
+        Engine::Wasm => vec![envoy::listener::peer_facts(), http],
+        Engine::Native => vec![http],
+    };
     let Some(settings) = &listener.tls else {
-        return Some(chain("", &ChainMatch::default(), http, None));
+        return Some(chain("", &ChainMatch::default(), &filters, None));
     };
     let socket = tls::server(settings, true, options, identity, problems)?;
     let any = listener.hosts.iter().any(|host| host == "*");
@@ -135,7 +139,7 @@ fn http_chain(
         transport: Some("tls"),
         ..ChainMatch::default()
     };
-    Some(chain(&listener.name(), &matched, http, Some(socket)))
+    Some(chain(&listener.name(), &matched, &filters, Some(socket)))
 }
 
 /// What is opened, in the order of the first server of each port.

@@ -135,7 +135,7 @@ pub(super) fn build(
         direction: "OUTBOUND",
         scheme: "http",
         hosts: own.iter().filter_map(|host| host.domains.first().cloned()).collect(),
-        chains: vec![chain("", &ChainMatch::default(), manager, None)],
+        chains: vec![chain("", &ChainMatch::default(), &[manager], None)],
     });
     Ok(Built { openings, clusters: clusters.by_name })
 }
@@ -354,7 +354,7 @@ impl Sidecar<'_, '_> {
         };
         let http_socket = tls(&["h2", "http/1.1"]);
         let tcp_socket = tls(&["istio-peer-exchange", "h2", "http/1.1"]);
-        let http = std::slice::from_ref(http);
+        let http = &[envoy::listener::peer_facts(), http.clone()];
         let chain = |name: &str,
                      transport,
                      application: &[&'static str],
@@ -365,11 +365,7 @@ impl Sidecar<'_, '_> {
                 application: application.to_vec(),
                 ..ChainMatch::default()
             };
-            let mut chain = chain(name, &matched, Value::Null, socket.cloned());
-            if let Some(chain) = chain.as_object_mut() {
-                chain.insert("filters".to_owned(), json!(filters));
-            }
-            chain
+            chain(name, &matched, filters, socket.cloned())
         };
         let plain = |name: &str, application: &[&'static str], filters: &[Value]| {
             chain(name, "raw_buffer", application, filters, None)

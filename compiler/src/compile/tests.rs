@@ -49,7 +49,8 @@ fn http_options(cluster: &Value) -> &Value {
 }
 
 fn manager(proxy: &CompiledProxy, listener: usize) -> &Value {
-    &proxy.bootstrap["static_resources"]["listeners"][listener]["filter_chains"][0]["filters"][0]["typed_config"]
+    let chain = &proxy.bootstrap["static_resources"]["listeners"][listener]["filter_chains"][0];
+    &chain["filters"].as_array().unwrap().last().unwrap()["typed_config"]
 }
 
 fn with_policy(policy: &str) -> String {
@@ -114,15 +115,10 @@ fn chained_modules_stand_in_the_order_in_which_they_decide() {
     let names: Vec<&str> = filters.iter().map(|filter| filter["name"].as_str().unwrap()).collect();
     assert_eq!(
         names,
-        [
-            "envoy.filters.http.set_filter_state",
-            "mesh_authz",
-            "mesh_headers",
-            "mesh_fault",
-            "mesh_router",
-            "envoy.filters.http.router"
-        ]
+        ["mesh_authz", "mesh_headers", "mesh_fault", "mesh_router", "envoy.filters.http.router"]
     );
+    let network = &proxy.bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"];
+    assert_eq!(network[0]["name"], "envoy.filters.network.set_filter_state");
 }
 
 #[test]
@@ -269,8 +265,8 @@ fn custom_policies_come_before_tokens_and_tokens_before_the_rest() {
         filters.iter().map(name).collect()
     };
     assert_eq!(
-        names(Engine::Wasm)[..6],
-        ["set_filter_state", "mesh_policy_custom", "mesh_policy.", "ext_authz", "jwt_authn", "mesh_policy"]
+        names(Engine::Wasm)[..5],
+        ["mesh_policy_custom", "mesh_policy.", "ext_authz", "jwt_authn", "mesh_policy"]
     );
     assert_eq!(names(Engine::Native)[..4], ["rbac", "ext_authz", "jwt_authn", "rbac"]);
 }

@@ -2,7 +2,6 @@
 
 use super::extension;
 use crate::options::Modules;
-use mesh_policy_core::control;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -16,8 +15,7 @@ pub(crate) fn http_filters(
 ) -> Vec<Value> {
     let configuration = plugin_config.to_string();
     let wasm = |name: &str, file: &Path| wasm_filter(name, name, file, listener, &configuration);
-    let mut filters = vec![peer_facts()];
-    filters.extend(before);
+    let mut filters = before;
     match modules {
         Modules::Fused(file) => filters.push(wasm("mesh_policy", file)),
         Modules::Separate { authz, headers, fault, router } => filters.extend([
@@ -49,27 +47,6 @@ pub(crate) fn custom(modules: &Modules, listener: &str, plugin_config: &Value) -
         Modules::Separate { authz, .. } => ("mesh_authz_custom", "mesh_authz", authz),
     };
     wasm_filter(name, vm, file, listener, &plugin_config.to_string())
-}
-
-/// What the attributes of a Wasm filter do not tell: the direct peer's address (`source.address` is the one that
-/// X-Forwarded-For may replace) and all URI SANs of its certificate (the attribute has the first only).
-fn peer_facts() -> Value {
-    let fact = |key: &str, format: &str| {
-        json!({
-            "object_key": key,
-            "factory_key": "envoy.string",
-            "format_string": {"text_format_source": {"inline_string": format}, "omit_empty_values": true},
-            "skip_if_empty": true,
-        })
-    };
-    extension(
-        "envoy.filters.http.set_filter_state",
-        "envoy.extensions.filters.http.set_filter_state.v3.Config",
-        json!({"on_request_headers": [
-            fact(control::DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
-            fact(control::PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
-        ]}),
-    )
 }
 
 /// A module that fails fails closed. `FAIL_RELOAD` does so too, but then starts the module anew, where the default would

@@ -1,8 +1,7 @@
 //! How HTTP is spoken to a cluster.
 
-use super::{duration, extension, put, typed};
+use super::{duration, put, typed};
 use crate::values::Protocol;
-use mesh_policy_core::control;
 use mesh_policy_istio::destination_rule::{
     ConnectionPoolSettings, H2UpgradePolicy, HttpSettings, OutlierDetection,
 };
@@ -64,7 +63,6 @@ pub(crate) fn options(
         let from_host = json!({"auto_sni": sni, "auto_san_validation": names});
         put(&mut options, "upstream_http_protocol_options", from_host);
     }
-    put(&mut options, "http_filters", json!(http_filters()));
     json!({OPTIONS: typed(OPTIONS, Value::Object(options))})
 }
 
@@ -105,21 +103,4 @@ fn error_matcher(outliers: &OutlierDetection) -> Option<Value> {
         [one] => Some(one.clone()),
         _ => Some(json!({"or_match": {"rules": rules}})),
     }
-}
-
-/// The control headers must stay until the request has found its cluster, and no longer.
-fn http_filters() -> [Value; 2] {
-    let removals: Vec<Value> = control::ALL.iter().map(|header| json!({"remove": header})).collect();
-    [
-        extension(
-            "envoy.filters.http.header_mutation",
-            "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            json!({"mutations": {"request_mutations": removals}}),
-        ),
-        extension(
-            "envoy.filters.http.upstream_codec",
-            "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-            json!({}),
-        ),
-    ]
 }

@@ -83,6 +83,30 @@ pub(crate) struct ChainMatch {
     pub application: Vec<&'static str>,
 }
 
+/// What the attributes of a Wasm filter do not tell: the direct peer's address (`source.address` is the one that
+/// X-Forwarded-For may replace) and all URI SANs of its certificate (the attribute has the first only).
+///
+/// Neither changes while a connection lasts, so a network filter in front of the connection manager looks once: after the
+/// handshake, or at once where there is none. Envoy can do so since 1.37.
+pub fn peer_facts() -> Value {
+    let fact = |key: &str, format: &str| {
+        json!({
+            "object_key": key,
+            "factory_key": "envoy.string",
+            "format_string": {"text_format_source": {"inline_string": format}, "omit_empty_values": true},
+            "skip_if_empty": true,
+        })
+    };
+    extension(
+        "envoy.filters.network.set_filter_state",
+        "envoy.extensions.filters.network.set_filter_state.v3.Config",
+        json!({"on_downstream_tls_handshake": [
+            fact(control::DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+            fact(control::PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
+        ]}),
+    )
+}
+
 /// How long a client may take for its TLS handshake.
 const HANDSHAKE_TIMEOUT: &str = "15s";
 
@@ -90,7 +114,7 @@ const HANDSHAKE_TIMEOUT: &str = "15s";
 pub(crate) fn chain(
     name: &str,
     matched: &ChainMatch,
-    filter: Value,
+    filters: &[Value],
     transport_socket: Option<Value>,
 ) -> Value {
     let ChainMatch { server_names, prefix_ranges, transport, application } = matched;
@@ -110,7 +134,7 @@ pub(crate) fn chain(
         put(&mut chain, "name", json!(name));
         put(&mut chain, "filter_chain_match", Value::Object(condition));
     }
-    put(&mut chain, "filters", json!([filter]));
+    put(&mut chain, "filters", json!(filters));
     if let Some(socket) = transport_socket {
         put(&mut chain, "transport_socket", socket);
         put(&mut chain, "transport_socket_connect_timeout", json!(HANDSHAKE_TIMEOUT));

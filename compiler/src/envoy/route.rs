@@ -89,6 +89,8 @@ impl Routes<'_> {
             "ignore_port_in_host_matching": true,
             "max_direct_response_body_size_bytes": 1_048_576,
             "virtual_hosts": hosts,
+            // The route is chosen by then, and no mirror or service is to hear them.
+            "request_headers_to_remove": control::ALL,
         })
     }
 

@@ -22,10 +22,7 @@ use crate::{
     modules::{Module, repository},
 };
 
-const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
 const FIRST_ROUTE: &str = "/route_config/virtual_hosts/0/routes/0";
-const UPSTREAM_FILTERS: &str = "/typed_extension_protocol_options/\
-                                envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// The listener that requests are sent to.
 pub const LISTENER: &str = "bench";
@@ -97,38 +94,47 @@ impl RuleSet {
     /// A module is not built, or what was compiled has another shape.
     pub fn bootstrap(&self, candidate: Candidate) -> Result<Value> {
         let mut listeners = Vec::new();
-        let (listener, clusters) = match candidate {
+        let listener = match candidate {
             Candidate::Bare => {
                 listeners.push(self.answering()?);
-                (self.framed(&[])?, self.plain_clusters()?)
+                self.framed(&[])?
             }
-            Candidate::Noop => (self.framed(&[measured_filter("noop")?])?, self.plain_clusters()?),
-            Candidate::Floor => (self.framed(&[measured_filter("floor")?])?, self.plain_clusters()?),
+            Candidate::Noop => self.framed(&[measured_filter("noop")?])?,
+            Candidate::Floor => self.framed(&[measured_filter("floor")?])?,
             Candidate::Lua => {
                 let mut listener = self.framed(&[lua::filter(self.scenario, &self.set.resources)?])?;
                 if self.scenario == Scenario::Routes {
-                    let action = listener.pointer_mut(&format!("{MANAGER}{FIRST_ROUTE}/route"));
-                    let action = action.and_then(Value::as_object_mut).context("the route goes somewhere")?;
+                    let action = config::manager_mut(&mut listener)
+                        .and_then(|manager| {
+                            manager.pointer_mut(&format!("{FIRST_ROUTE}/route"))?.as_object_mut()
+                        })
+                        .context("the route goes somewhere")?;
                     action.remove("cluster");
                     action.insert("cluster_header".to_owned(), json!(lua::CLUSTER_HEADER));
                 }
-                (listener, self.plain_clusters()?)
+                listener
             }
-            Candidate::Native => (self.native.listener.clone(), self.plain_clusters()?),
+            Candidate::Native => self.native.listener.clone(),
             Candidate::Companions => {
-                let mut filters = self.wasm_filters()?;
-                filters.retain(|filter| !is_wasm(filter) && !is_router(filter));
-                (self.framed(&filters)?, self.our_clusters()?)
+                let mut listener = self.ours(&[])?;
+                let mut routes = self.routes()?;
+                // Authorization alone sets no header that has to be removed.
+                let removed = field(&listener, "route_config")?.get("request_headers_to_remove").cloned();
+                if let (Some(removed), Some(routes)) = (removed, routes.as_object_mut()) {
+                    routes.insert("request_headers_to_remove".to_owned(), removed);
+                }
+                set(&mut listener, "route_config", routes)?;
+                listener
             }
-            Candidate::Wasm => (self.ours(&[self.own_module()])?, self.our_clusters()?),
-            Candidate::Fused => (self.ours(&[Module::Policy])?, self.our_clusters()?),
+            Candidate::Wasm => self.ours(&[self.own_module()])?,
+            Candidate::Fused => self.ours(&[Module::Policy])?,
             Candidate::Chain => {
                 let chain = [Module::Authz, Module::Headers, Module::Fault, Module::Router];
-                (self.ours(&chain)?, self.our_clusters()?)
+                self.ours(&chain)?
             }
             Candidate::Chain3 => {
                 let chain = [Module::Authz, Module::Fault, Module::Router];
-                (self.ours(&chain)?, self.our_clusters()?)
+                self.ours(&chain)?
             }
         };
         listeners.push(listener);
@@ -137,7 +143,8 @@ impl RuleSet {
         }
         let engine = if candidate.is_ours() { &self.wasm } else { &self.native };
         let mut bootstrap = engine.bootstrap.clone();
-        let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });
+        let resources =
+            json!({ "static_resources": { "listeners": listeners, "clusters": self.native.clusters } });
         config::merge(&mut bootstrap, &resources);
         Ok(bootstrap)
     }
@@ -155,16 +162,23 @@ impl RuleSet {
     /// what the native engine's first route does.
     fn framed(&self, filters: &[Value]) -> Result<Value> {
         let mut listener = self.native.listener.clone();
-        let own = listener.pointer(&format!("{MANAGER}/http_filters")).and_then(Value::as_array);
-        let router = own.and_then(|own| own.last()).filter(|last| is_router(last));
+        let router = http_filters(&listener)?.last().filter(|last| is_router(last));
         let mut filters = filters.to_vec();
         filters.push(router.context("the last filter is Envoy's router")?.clone());
-        set(&mut listener, &format!("{MANAGER}/http_filters"), Value::Array(filters))?;
-        let action = listener.pointer(&format!("{MANAGER}{FIRST_ROUTE}/route"));
-        let route = json!({ "match": { "prefix": "/" }, "route": action.context("a route goes somewhere")? });
-        let hosts = config::routes(&[route]).get("virtual_hosts").cloned().unwrap_or_default();
-        set(&mut listener, &format!("{MANAGER}/route_config/virtual_hosts"), hosts)?;
+        set(&mut listener, "http_filters", Value::Array(filters))?;
+        set(&mut listener, "route_config", self.routes()?)?;
         Ok(listener)
+    }
+
+    /// The native route table with one route in place of its own: what the first of those does with a request, for all.
+    fn routes(&self) -> Result<Value> {
+        let mut table = field(&self.native.listener, "route_config")?.clone();
+        let action = config::manager(&self.native.listener)
+            .and_then(|manager| manager.pointer(&format!("{FIRST_ROUTE}/route")))
+            .context("a route goes somewhere")?;
+        let route = json!({ "match": { "prefix": "/" }, "route": action });
+        config::merge(&mut table, &config::routes(&[route]));
+        Ok(table)
     }
 
     /// What Envoy answers by its router alone.
@@ -174,61 +188,40 @@ impl RuleSet {
             config::direct_response(&answer_path(403), 403, "RBAC: access denied"),
             json!({ "match": { "prefix": answer_path(404) }, "direct_response": { "status": 404 } }),
         ];
-        set(&mut listener, &format!("{MANAGER}/route_config"), config::routes(&answers))?;
-        set(&mut listener, "/name", json!(ANSWERS))?;
+        set(&mut listener, "route_config", config::routes(&answers))?;
+        rename(&mut listener, ANSWERS);
         Ok(listener)
     }
 
     /// The wasm listener with these modules in the place of the fused one.
     fn ours(&self, modules: &[Module]) -> Result<Value> {
         let mut filters = Vec::new();
-        for filter in self.wasm_filters()? {
-            if !is_wasm(&filter) {
-                filters.push(filter);
+        for filter in http_filters(&self.wasm.listener)? {
+            if !is_wasm(filter) {
+                filters.push(filter.clone());
                 continue;
             }
             for module in modules {
                 let mut filter = filter.clone();
-                let code = "/typed_config/config/vm_config/code/local/filename";
-                set(&mut filter, code, json!(module.path()?))?;
-                for field in ["/name", "/typed_config/config/name", "/typed_config/config/root_id"] {
-                    set(&mut filter, field, json!(module.file_name()))?;
-                }
-                set(&mut filter, "/typed_config/config/vm_config/vm_id", json!(module.file_name()))?;
+                let name = module.file_name();
+                let code = json!({ "local": { "filename": module.path()? } });
+                let config = json!({
+                    "name": name,
+                    "root_id": name,
+                    "vm_config": { "vm_id": name, "code": code },
+                });
+                config::merge(&mut filter, &json!({ "name": name, "typed_config": { "config": config } }));
                 filters.push(filter);
             }
         }
         let mut listener = self.wasm.listener.clone();
-        set(&mut listener, &format!("{MANAGER}/http_filters"), Value::Array(filters))?;
+        set(&mut listener, "http_filters", Value::Array(filters))?;
         Ok(listener)
-    }
-
-    fn wasm_filters(&self) -> Result<Vec<Value>> {
-        let filters = self.wasm.listener.pointer(&format!("{MANAGER}/http_filters"));
-        Ok(filters.and_then(Value::as_array).context("the listener has filters")?.clone())
-    }
-
-    /// Those with the filter that removes our headers, where there are any: authorization sets none.
-    fn our_clusters(&self) -> Result<Vec<Value>> {
-        match self.scenario {
-            Scenario::Authz | Scenario::AuthzMixed => self.plain_clusters(),
-            Scenario::Routes | Scenario::RoutesMixed | Scenario::Policy => Ok(self.wasm.clusters.clone()),
-        }
-    }
-
-    /// The clusters without it.
-    fn plain_clusters(&self) -> Result<Vec<Value>> {
-        let mut clusters = self.native.clusters.clone();
-        for cluster in &mut clusters {
-            let options = cluster.pointer_mut(UPSTREAM_FILTERS).and_then(Value::as_object_mut);
-            options.context("a cluster has upstream filters")?.remove("http_filters");
-        }
-        Ok(clusters)
     }
 
     fn finish(&self, listener: &mut Value) -> Result<()> {
         if listener.get("name").and_then(Value::as_str) != Some(ANSWERS) {
-            set(listener, "/name", json!(LISTENER))?;
+            rename(listener, LISTENER);
         }
         if let Some(transport) = &self.transport {
             let chain = listener.pointer_mut("/filter_chains/0").and_then(Value::as_object_mut);
@@ -261,9 +254,22 @@ fn is_router(filter: &Value) -> bool {
     filter.get("name").and_then(Value::as_str) == Some("envoy.filters.http.router")
 }
 
-fn set(value: &mut Value, pointer: &str, new: Value) -> Result<()> {
-    let (parent, field) = pointer.rsplit_once('/').context("a pointer has a field")?;
-    let parent = value.pointer_mut(parent).and_then(Value::as_object_mut);
-    parent.context(format_args!("no object at `{pointer}`"))?.insert(field.to_owned(), new);
+fn rename(listener: &mut Value, name: &str) {
+    config::merge(listener, &json!({ "name": name }));
+}
+
+fn field<'v>(listener: &'v Value, name: &str) -> Result<&'v Value> {
+    let field = config::manager(listener).and_then(|manager| manager.get(name));
+    field.context(format_args!("the connection manager has `{name}`"))
+}
+
+fn http_filters(listener: &Value) -> Result<&[Value]> {
+    field(listener, "http_filters")?.as_array().map(Vec::as_slice).context("the HTTP filters are a list")
+}
+
+/// Puts a field of the listener's connection manager in place of what it is.
+fn set(listener: &mut Value, name: &str, new: Value) -> Result<()> {
+    let manager = config::manager_mut(listener).and_then(Value::as_object_mut);
+    manager.context("a listener has a connection manager")?.insert(name.to_owned(), new);
     Ok(())
 }

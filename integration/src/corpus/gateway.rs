@@ -42,8 +42,9 @@ pub(super) fn parts(loaded: &Loaded, layout: Layout, upstream: &Upstream) -> Res
     }
     let mut clusters = taken("clusters")?;
     for cluster in &mut clusters {
-        lead_to(cluster, upstream)
-            .context("a compiled cluster has the filter that removes control headers")?;
+        let name = cluster.get("name").and_then(Value::as_str).context("a cluster has a name")?.to_owned();
+        config::lead_to(cluster, upstream.address(), &tell_cluster(&name))
+            .context("a compiled cluster says how HTTP is spoken")?;
     }
     Ok(Parts { listeners, clusters, bootstrap: Some(bootstrap) })
 }
@@ -69,9 +70,8 @@ fn tell_rules(resource: &mut Value) {
 
 /// Has every response tell which of Envoy's own routes was taken.
 fn tell_routes(listener: &mut Value) {
-    let hosts = listener
-        .pointer_mut("/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts")
-        .and_then(Value::as_array_mut);
+    let hosts = config::manager_mut(listener)
+        .and_then(|manager| manager.pointer_mut("/route_config/virtual_hosts")?.as_array_mut());
     let told = json!({ "response_headers_to_add": [{
         "header": { "key": ROUTE, "value": "%ROUTE_NAME%" },
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
@@ -91,19 +91,4 @@ fn modules(layout: Layout) -> Result<Modules> {
         },
         Layout::Native => Options::default().modules,
     })
-}
-
-/// Makes a compiled cluster lead to the echo server and tell its name, beside what it does to the request anyway.
-fn lead_to(cluster: &mut Value, upstream: &Upstream) -> Option<()> {
-    let name = cluster.get("name")?.as_str()?.to_owned();
-    let endpoints = json!({ "cluster_name": name, "endpoints": [{ "lb_endpoints": [
-        { "endpoint": { "address": config::address(upstream.address()) } },
-    ] }] });
-    cluster.as_object_mut()?.insert("load_assignment".to_owned(), endpoints);
-    let mutations = cluster.pointer_mut(
-        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
-         /http_filters/0/typed_config/mutations/request_mutations",
-    )?;
-    mutations.as_array_mut()?.push(tell_cluster(&name));
-    Some(())
 }

@@ -173,8 +173,7 @@ fn prepared(mut listener: Value, name: &str) -> Option<Value> {
             },
         }] }),
     );
-    let filters =
-        listener.pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters")?.as_array_mut()?;
+    let filters = config::manager_mut(&mut listener)?.get_mut("http_filters")?.as_array_mut()?;
     for config in filters.iter_mut().filter_map(|filter| filter.pointer_mut("/typed_config/config")) {
         // Groups share the module's VM; the root id tells them apart in it.
         let root_id = format!("{}.{name}", config.get("name")?.as_str()?);

@@ -146,7 +146,7 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     let mut filters = match engine {
         Engine::Wasm => {
             let module = Module::Policy.path().unwrap_or_default();
-            vec![config::peer_facts(), config::wasm_filter("mesh_policy", &module, &list.to_string())]
+            vec![config::wasm_filter("mesh_policy", &module, &list.to_string())]
         }
         Engine::Native => {
             let filters =
@@ -167,21 +167,16 @@ fn workload(set: &PolicySet, engine: Engine) -> Built {
     );
     filters.splice(..0, tokens);
     let manager = json!({ "use_remote_address": true, "normalize_path": true });
-    let listener = config::listener_with("workload", &filters, &config::route_to(CLUSTER), &manager);
+    let mut listener = config::listener_with("workload", &filters, &config::route_to(CLUSTER), &manager);
+    if let (Engine::Wasm, Some(filters)) =
+        (engine, listener.pointer_mut("/filter_chains/0/filters").and_then(Value::as_array_mut))
+    {
+        filters.insert(0, compiler::peer_facts());
+    }
     let mut cluster = config::cluster(CLUSTER, &[]);
-    let filter = |name: &str, kind: &str, fields: Value| {
-        let mut config =
-            json!({ "@type": format!("type.googleapis.com/envoy.extensions.filters.http.{name}.v3.{kind}") });
-        config::merge(&mut config, &fields);
-        json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
-    };
     let options = json!({
         "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
         "explicit_http_config": { "http_protocol_options": {} },
-        "http_filters": [
-            filter("header_mutation", "HeaderMutation", json!({ "mutations": { "request_mutations": [] } })),
-            filter("upstream_codec", "UpstreamCodec", json!({})),
-        ],
     });
     let options = json!({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options });
     config::merge(&mut cluster, &json!({ "typed_extension_protocol_options": options }));

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use super::engine::Compiled;
-use super::listener::{lead_to, prepared, transport};
+use super::listener::{prepared, tell_cluster, transport};
 use super::observe::{NUMBER, Outcome};
 use crate::certs::{Authority, Expect};
 use crate::client::{Client, Request};
@@ -81,7 +81,9 @@ impl Running {
         let first = sets.first().context("there is a set")?;
         let mut clusters = first.clusters.clone();
         for cluster in &mut clusters {
-            lead_to(cluster, &upstream).context("a cluster has upstream filters")?;
+            let mutation = tell_cluster(cluster.get("name").context("a cluster has a name")?);
+            config::lead_to(cluster, upstream.address(), &mutation)
+                .context("a cluster says how HTTP is spoken")?;
         }
         let mut bootstrap = first.bootstrap.clone();
         let resources = json!({ "static_resources": { "listeners": listeners, "clusters": clusters } });

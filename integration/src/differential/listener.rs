@@ -6,7 +6,6 @@ use super::observe::{CLUSTER, DETAILS, SHADOW_ALLOW, SHADOW_DENY};
 use crate::Result;
 use crate::certs::Authority;
 use crate::config;
-use crate::upstream::Upstream;
 use serde_json::{Value, json};
 
 /// Has every response tell the rule that denied it, and what policies on trial would have done.
@@ -49,7 +48,7 @@ pub(super) fn prepared(listener: &Value, name: &str, engine: Engine) -> Option<V
         },
     });
     config::merge(&mut listener, &json!({ "name": name, "listener_filters": [proxied] }));
-    let manager = listener.pointer_mut("/filter_chains/0/filters/0/typed_config")?;
+    let manager = config::manager_mut(&mut listener)?;
     let old = json!({ "accept_http_10": true, "default_host_for_http_10": "old.example" });
     config::merge(manager, &json!({ "http_protocol_options": old, "stat_prefix": "differential" }));
     let filters = manager.get_mut("http_filters")?.as_array_mut()?;
@@ -67,20 +66,10 @@ pub(crate) fn transport(authority: &Authority) -> Result<Value> {
     Ok(config::mutual_tls(authority, &authority.server(&[SERVER])?))
 }
 
-/// Makes a cluster lead to the echo server and tell its name, beside what it does to the request anyway.
-pub(super) fn lead_to(cluster: &mut Value, upstream: &Upstream) -> Option<()> {
-    let name = cluster.get("name")?.as_str()?.to_owned();
-    let endpoints = json!({ "cluster_name": name, "endpoints": [{ "lb_endpoints": [
-        { "endpoint": { "address": config::address(upstream.address()) } },
-    ] }] });
-    cluster.as_object_mut()?.insert("load_assignment".to_owned(), endpoints);
-    let mutations = cluster.pointer_mut(
-        "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\
-         /http_filters/0/typed_config/mutations/request_mutations",
-    )?;
-    mutations.as_array_mut()?.push(json!({ "append": {
+/// The mutation by which a cluster tells its name.
+pub(super) fn tell_cluster(name: &Value) -> Value {
+    json!({ "append": {
         "header": { "key": CLUSTER, "value": name },
         "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    } }));
-    Some(())
+    } })
 }

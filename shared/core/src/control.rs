@@ -1,7 +1,7 @@
 //! The headers by which the filters tell Envoy's router what to do: the contract between filters and compiled configuration.
 //!
 //! A client's own copies never count and never reach the upstream: the filters drop them from every request, and the
-//! compiled clusters drop what the filters set before the request leaves.
+//! compiled routes drop what the filters set once a route and its cluster are chosen.
 
 /// All control headers of this project begin with this.
 pub const PREFIX: &str = "x-mesh-policy-";
@@ -19,7 +19,7 @@ pub const EXT_AUTHZ: &str = "x-mesh-policy-ext-authz";
 /// The namespace and the key of the metadata that [`EXT_AUTHZ`] becomes.
 pub const EXT_AUTHZ_METADATA: (&str, &str) = ("mesh_policy.ext_authz", "provider");
 
-/// Every header of ours, for the place that removes them behind Envoy's router.
+/// Every header of ours that outlives the filters, for the routes that remove them.
 pub const ALL: [&str; 2] = [CLUSTER, PROFILE];
 
 /// Headers by which Envoy's router takes orders from whoever sends them.

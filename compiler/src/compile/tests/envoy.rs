@@ -20,7 +20,8 @@ fn validate(proxy: &CompiledProxy, name: &str) {
     };
     let mut bootstrap = proxy.bootstrap.clone();
     for listener in bootstrap["static_resources"]["listeners"].as_array_mut().unwrap() {
-        let filters = &mut listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"];
+        let filters = listener["filter_chains"][0]["filters"].as_array_mut().unwrap().last_mut().unwrap();
+        let filters = &mut filters["typed_config"]["http_filters"];
         filters.as_array_mut().unwrap().retain(|filter| filter["typed_config"].get("config").is_none());
     }
     let folder = tempfile::tempdir().unwrap();

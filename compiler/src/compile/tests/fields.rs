@@ -192,7 +192,7 @@ fn what_has_no_effect_changes_nothing_and_is_said() {
     let listener = |proxy: &CompiledProxy| {
         let mut listener = proxy.bootstrap["static_resources"]["listeners"][0].clone();
         // The filter gets the resources as they are written.
-        listener.pointer_mut("/filter_chains/0/filters/0/typed_config/http_filters").unwrap().take();
+        listener.pointer_mut("/filter_chains/0/filters/1/typed_config/http_filters").unwrap().take();
         listener
     };
     assert_eq!(listener(&proxy), listener(&plain));
