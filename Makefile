@@ -41,8 +41,8 @@ test: setup-test wasm ## every test: host, core as wasm in Node, filters in Envo
 fuzz: setup wasm ## filters against Envoy's own features with generated cases (SECONDS=600 SEED=n AREA=routing|authorization|index)
 	@toolchain/fuzz "$(or $(SECONDS),600)" "$(SEED)" "$(AREA)"
 
-bench: setup wasm ## what the filters add to a request, in real Envoys beside Envoy's own features (QUICK=1 SCENARIOS= RULES= ROUNDS= UPDATE=1)
-	@toolchain/bench $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)") $(if $(RULES),--rules "$(RULES)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(UPDATE),--update)
+bench: setup wasm ## what the filters add to a request, in real Envoys beside Envoy's own features (QUICK=1 COUNT=1 COUNT=0 SCENARIOS= RULES= ROUNDS= UPDATE=1)
+	@toolchain/bench $(if $(QUICK),--quick) $(if $(SCENARIOS),--scenarios "$(SCENARIOS)") $(if $(RULES),--rules "$(RULES)") $(if $(ROUNDS),--rounds "$(ROUNDS)") $(if $(filter 0,$(COUNT)),--no-count,$(if $(COUNT),--count)) $(if $(UPDATE),--update)
 
 lint: setup ## formatting, clippy for all targets, docs, dependencies; nothing is changed
 	@toolchain/lint

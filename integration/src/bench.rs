@@ -1,39 +1,48 @@
 //! `make bench`: what the filters add to a request, in real Envoys, beside Envoy's own features.
 //!
-//! [`rounds`] says how it is measured, [`candidate`] what; [`bootstraps`] makes the same resources into the configuration of
+//! [`rounds`] says how time is measured, [`counting`] how instructions are counted, [`candidate`] of what; [`bootstraps`] makes the same resources into the configuration of
 //! each candidate, [`ends`] sends and answers the requests, [`summary`], [`tables`] and [`plot`] say what came of it.
 
 pub mod arguments;
 pub mod bootstraps;
+pub mod callgrind;
 pub mod candidate;
 pub mod cores;
+pub mod counting;
 pub mod ends;
+mod jobs;
+mod kept;
 mod loading;
 mod lua;
 pub mod numbers;
 pub mod plot;
+pub mod requests;
 pub mod rounds;
 pub mod running;
+mod sections;
 pub mod summary;
 pub mod tables;
 pub mod targets;
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use mesh_policy_testkit::scale::Hit;
+use mesh_policy_testkit::scale::{Hit, Scenario};
 
 use self::{
-    arguments::{Arguments, HELP, Plan},
+    arguments::{Arguments, Figures, HELP, Plan},
     candidate::Candidate,
     cores::Cores,
+    counting::Counted,
     numbers::Spread,
     rounds::Group,
     running::Running,
+    sections::Section,
     summary::Conditions,
 };
 use crate::{Context, Result, certs::Authority, envoy, modules::repository, process};
@@ -44,9 +53,8 @@ const QUIET_OTHERS: f64 = 0.1;
 /// The middle half of the bare Envoy's rounds should not be wider than this share of their median.
 const QUIET_WIDTH: f64 = 0.15;
 
-/// Between these lines of docs/performance.md stand the tables.
-const BEGIN: &str = "<!-- made by `make bench UPDATE=1` from here -->";
-const END: &str = "<!-- to here -->";
+/// How many Envoys are counted at a time: their memory is dear, for valgrind multiplies it.
+const COUNTED_AT_A_TIME: usize = 2;
 
 /// Measures as the command line says.
 pub fn main() -> ExitCode {
@@ -78,20 +86,116 @@ pub fn run(plan: &Plan) -> Result<()> {
     fs::create_dir_all(&output).context(format_args!("creating `{}`", output.display()))?;
     let sizes = summary::module_sizes()?;
     let mut conditions = conditions()?;
-    let groups = measure(plan, &mut conditions)?;
-    let targets = targets::of(&groups, &sizes);
-    let summary = summary::to_json(&groups, &sizes, &targets, &conditions, plan.length);
-    let tables = tables::markdown(&groups, &targets, &conditions, plan.length);
-    let picture = plot::svg(&plot::series(&groups), !conditions.warnings.is_empty());
+    let figures = countable(plan.figures, &mut conditions)?;
+    let mut groups = Vec::new();
+    // First of all: measuring time moves this thread to a core of its own.
+    let counted = if figures == Figures::Time { Vec::new() } else { count(plan)? };
+    if figures != Figures::Count {
+        groups = measure(plan, &mut conditions)?;
+    }
+    for (scenario, rules, counted) in counted {
+        let same = |group: &&mut Group| group.scenario == scenario && group.rules == rules;
+        match groups.iter_mut().find(same) {
+            Some(group) => group.counts = counted.counts,
+            None => groups.push(Group::counted(scenario, rules, counted)),
+        }
+    }
+    report(plan, figures, &groups, &sizes, &conditions, &output)
+}
+
+/// Writes what came of it, and keeps what was not measured now.
+fn report(
+    plan: &Plan,
+    figures: Figures,
+    groups: &[Group],
+    sizes: &BTreeMap<String, u64>,
+    conditions: &Conditions,
+    output: &Path,
+) -> Result<()> {
+    let targets = targets::of(groups, sizes);
+    let mut summary = summary::to_json(groups, sizes, &targets, conditions, plan.length);
+    let earlier = fs::read_to_string(output.join("summary.json")).ok();
+    if let Some(earlier) = earlier.and_then(|text| serde_json::from_str(&text).ok()) {
+        kept::keep(&mut summary, &earlier, figures);
+    }
+    let mut sections = Vec::new();
+    if figures != Figures::Count {
+        sections.push((Section::Times, tables::times(groups, conditions, plan.length)));
+    }
+    if figures != Figures::Time {
+        sections.push((Section::Counts, tables::counts(groups, conditions)));
+    }
+    sections.push((Section::Promises, tables::promises(&summary)));
+    let put = |text: String| sections.iter().fold(text, |text, (section, body)| section.put(&text, body));
+
+    let tables = output.join("tables.md");
+    let earlier = fs::read_to_string(&tables).unwrap_or_default();
     write(&output.join("summary.json"), &format!("{summary:#}\n"))?;
-    write(&output.join("tables.md"), &tables)?;
-    write(&output.join("bench.svg"), &picture)?;
-    print!("{tables}");
+    write(&tables, &put(if Section::Promises.is_in(&earlier) { earlier } else { String::new() }))?;
+    print!("{}", sections.iter().map(|(_, body)| body.as_str()).collect::<Vec<_>>().join("\n"));
+    let picture = (figures != Figures::Count)
+        .then(|| plot::svg(&plot::series(groups), !conditions.warnings.is_empty()));
+    if let Some(picture) = &picture {
+        write(&output.join("bench.svg"), picture)?;
+    }
     eprintln!("written: summary.json, tables.md and bench.svg in {}", output.display());
     if plan.update {
-        update(&tables, &picture)?;
+        let docs = repository().join("docs");
+        let path = docs.join("performance.md");
+        write(&path, &put(fs::read_to_string(&path).unwrap_or_else(|_| "# Speed\n".to_owned())))?;
+        if let Some(picture) = &picture {
+            write(&docs.join("bench.svg"), picture)?;
+        }
+        eprintln!("updated: docs/performance.md and docs/bench.svg");
     }
     Ok(())
+}
+
+/// What can be measured of what is asked for: without valgrind nothing is counted, which is an error only where nothing else
+/// is wanted.
+fn countable(figures: Figures, conditions: &mut Conditions) -> Result<Figures> {
+    if figures == Figures::Time {
+        return Ok(figures);
+    }
+    match callgrind::version() {
+        Ok(version) => {
+            conditions.valgrind = version;
+            Ok(figures)
+        }
+        Err(error) if figures == Figures::Both => {
+            eprintln!("warning: only time is measured: {error}");
+            Ok(Figures::Time)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Counts the instructions of everything that is planned.
+fn count(plan: &Plan) -> Result<Vec<(Scenario, usize, Counted)>> {
+    let authority = Authority::new("bench")?;
+    let mut sets: Vec<(Scenario, usize)> = plan
+        .scenarios
+        .iter()
+        .flat_map(|scenario| plan.rules.iter().map(|rules| (*scenario, *rules)))
+        .collect();
+    // The long ones first, so that none of them is left alone at the end.
+    sets.sort_by_key(|(_, rules)| std::cmp::Reverse(*rules));
+    let (begun, total) = (Instant::now(), sets.len());
+    let mut counted = jobs::side_by_side(&sets, COUNTED_AT_A_TIME, |index, (scenario, rules)| {
+        let what = format!("[{}/{total}] {}, {rules} rules", index + 1, scenario.name());
+        eprintln!("{what}: counting");
+        let counted = Counted::count(*scenario, *rules, &authority).context(&what)?;
+        let apart = counted.counts.apart();
+        if apart > counting::ALIKE {
+            eprintln!("warning: {what}: batches of requests differ by {:.1} %", apart * 100.0);
+        }
+        eprintln!("{what}: counted, {:.0} s since the first", begun.elapsed().as_secs_f64());
+        Ok((*scenario, *rules, counted))
+    })?;
+    counted
+        .sort_by_key(|(scenario, rules, _)| (plan.scenarios.iter().position(|one| one == scenario), *rules));
+    eprintln!("counted in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(counted)
 }
 
 fn conditions() -> Result<Conditions> {
@@ -184,38 +288,6 @@ fn most(figures: &[f64]) -> Option<f64> {
     figures.iter().copied().max_by(f64::total_cmp)
 }
 
-/// Puts the results where people read them.
-fn update(tables: &str, picture: &str) -> Result<()> {
-    let docs = repository().join("docs");
-    write(&docs.join("bench.svg"), picture)?;
-    let path = docs.join("performance.md");
-    let text = fs::read_to_string(&path).unwrap_or_else(|_| "# Speed\n".to_owned());
-    write(&path, &with_section(&text, tables))?;
-    eprintln!("updated: docs/performance.md and docs/bench.svg");
-    Ok(())
-}
-
-/// The text with these tables in the place of older ones, else behind everything.
-fn with_section(text: &str, tables: &str) -> String {
-    let marked = text.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
-    match marked {
-        Some((before, after)) => format!("{before}{BEGIN}\n\n{tables}\n{END}{after}"),
-        None => format!("{text}\n## What `make bench` measured\n\n{BEGIN}\n\n{tables}\n{END}\n"),
-    }
-}
-
 fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).context(format_args!("writing `{}`", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn new_tables_take_the_place_of_the_old_ones() {
-        let first = with_section("# Speed\n", "one\n");
-        assert!(first.starts_with("# Speed\n\n## What") && first.contains("\n\none\n\n<!-- to"), "{first}");
-        assert_eq!(with_section(&first, "two\n"), first.replace("one", "two"));
-    }
 }

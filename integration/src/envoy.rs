@@ -40,6 +40,8 @@ pub struct Options {
     pub component_log_level: Option<String>,
     /// Merged into the configuration by Envoy's `--config-yaml`: lists are added to, values replaced.
     pub overlay: Value,
+    /// The program that runs Envoy, with its arguments, such as one that watches what it does; none runs it as it is.
+    pub under: Vec<String>,
     /// How long Envoy may take until it is ready.
     pub ready_within: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Options {
             log_level: "info".to_owned(),
             component_log_level: None,
             overlay: json!({}),
+            under: Vec::new(),
             ready_within: wait::PATIENCE,
         }
     }
@@ -109,7 +112,7 @@ impl Envoy {
             &mut overlay,
             &json!({ "admin": { "address": address(SocketAddr::from(([127, 0, 0, 1], 0))) } }),
         );
-        let mut command = Command::new(find()?);
+        let mut command = run_by(&options.under, find()?);
         command
             .arg("--config-path")
             .arg(file(source.into(), folder.path())?)
@@ -232,6 +235,14 @@ impl Validation {
     pub fn is_accepted(&self) -> bool {
         self.status == Some(0)
     }
+}
+
+/// The program, run by another one where there is one.
+fn run_by(under: &[String], program: PathBuf) -> Command {
+    let Some((first, arguments)) = under.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(arguments).arg(program);
+    command
 }
 
 /// The configuration as a file.

@@ -8,13 +8,17 @@ use super::rounds::Length;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-Measures what the filters add to a request, in real Envoys beside Envoy's own features, and prints tables.
+Measures what the filters add to a request, in real Envoys beside Envoy's own features, and prints tables: processor time,
+and the instructions that Envoy executes, counted under valgrind.
 
-Usage: make bench [QUICK=1] [SCENARIOS=authz,routes] [RULES=10,1000] [ROUNDS=9] [UPDATE=1]
-       bench [--quick] [--scenarios LIST] [--rules LIST] [--rounds N] [--turn MS] [--update] [--output FOLDER]
+Usage: make bench [QUICK=1] [SCENARIOS=authz,routes] [RULES=10,1000] [ROUNDS=9] [COUNT=1] [COUNT=0] [UPDATE=1]
+       bench [--quick] [--scenarios LIST] [--rules LIST] [--rounds N] [--turn MS] [--count] [--no-count] [--update]
+             [--output FOLDER]
 
 Options:
-  --quick           10 and 1000 rules, 3 rounds of short turns: below two minutes, for a look; all of it takes twelve
+  --count           only count instructions: needs valgrind, and no quiet machine; COUNT=1 of make
+  --no-count        only measure time; COUNT=0 of make            (default: both, or time only where valgrind is missing)
+  --quick           10 and 1000 rules, 3 rounds of short turns: a few minutes, for a look; all of it takes half an hour
   --scenarios LIST  of authz, authz-mixed, routes, routes-mixed, policy     (default: all)
   --rules LIST      numbers of rules, 1 to 50000                            (default: 10,100,1000,10000)
   --rounds N        how often each candidate has its turn, at least 1       (default: 9)
@@ -23,10 +27,12 @@ Options:
   --output FOLDER   where the results go                                    (default: target/bench)
   --help            print this
 
-For each set of rules it starts one Envoy a candidate, each with one worker, and sends requests that meet the first, the
+For the time it starts one Envoy a candidate for each set of rules, each with one worker, and sends requests that meet the first, the
 middle, the last and no rule, in short turns and in an order that changes from round to round. Client and upstream are
 one thread on a core of its own. Only Envoy's processor time is counted, and the bare Envoy's of the same round and the
-same request is subtracted; ratios are taken within rounds. Candidates:
+same request is subtracted; ratios are taken within rounds. For the count two Envoys at a time run under callgrind and
+get the same requests one by one; candidates that differ in their listener only, and have no module of ours, share one.
+Candidates:
 
   bare        Envoy's router and one route; for requests that are denied, an answer of Envoy's own
   noop        a filter that does nothing, with every export of the SDK
@@ -39,8 +45,9 @@ same request is subtracted; ratios are taken within rounds. Candidates:
   chain       the four single filters one after the other (policy)
   chain3      the same without the one that edits headers (policy)
 
-It writes summary.json, tables.md and bench.svg. Tables go to standard output, progress to standard error. On a machine
-that is busy with something else the figures are worth little, and it says so.
+It writes summary.json, tables.md and bench.svg; what a run does not measure, time or instructions, stays there as an earlier
+run found it, each under its own commit. Tables go to standard output, progress to standard error. On a machine
+that is busy with something else times are worth little, and it says so; counts stay the same.
 
 Environment:
   ENVOY        the Envoy to run       (default: .tools/bin/envoy, then PATH)
@@ -58,6 +65,17 @@ pub enum Arguments {
     Run(Plan),
 }
 
+/// What is measured of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figures {
+    /// Processor time, and instructions where they can be counted.
+    Both,
+    /// Processor time.
+    Time,
+    /// Instructions.
+    Count,
+}
+
 /// What is measured, and where the results go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -65,6 +83,8 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// The numbers of rules.
     pub rules: Vec<usize>,
+    /// What is measured of them.
+    pub figures: Figures,
     /// How long.
     pub length: Length,
     /// Whether the documentation gets the results.
@@ -78,6 +98,7 @@ impl Default for Plan {
         Self {
             scenarios: Scenario::ALL.to_vec(),
             rules: vec![10, 100, 1_000, 10_000],
+            figures: Figures::Both,
             length: Length { rounds: 9, turn: Duration::from_millis(120) },
             update: false,
             output: None,
@@ -101,6 +122,8 @@ impl Arguments {
             match word.as_str() {
                 "--help" | "-h" => return Ok(Self::Help),
                 "--quick" => quick = true,
+                "--count" => plan.figures = Figures::Count,
+                "--no-count" => plan.figures = Figures::Time,
                 "--update" => plan.update = true,
                 "--scenarios" => plan.scenarios = list(&value()?, scenario)?,
                 "--rules" => rules = Some(list(&value()?, |text| number(text, MOST_RULES))?),
@@ -161,7 +184,16 @@ mod tests {
         };
         assert_eq!((plan.rules, plan.scenarios), (vec![7, 70], vec![Scenario::AuthzMixed]));
         assert_eq!(plan.length, Length { rounds: 3, turn: Duration::from_millis(5) });
-        assert!(plan.update);
+        assert!(plan.update && plan.figures == Figures::Both);
+    }
+
+    #[test]
+    fn either_figure_can_be_had_alone() {
+        let figures = |words| match read(words) {
+            Ok(Arguments::Run(plan)) => plan.figures,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((figures("--count"), figures("--quick --no-count")), (Figures::Count, Figures::Time));
     }
 
     #[test]

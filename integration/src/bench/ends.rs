@@ -118,13 +118,18 @@ impl Ends {
         Ok(Connections(opened))
     }
 
+    /// Closes all connections of the client's, before their Envoy does.
+    pub fn hang_up(&mut self) {
+        self.clients.clear();
+    }
+
     /// Sends a request once and gives the answer.
     ///
     /// # Errors
     /// No complete answer comes.
     pub fn ask(&mut self, connections: &Connections, request: &[u8]) -> Result<Answer> {
         let first = *connections.0.first().context("there is a connection")?;
-        self.send(&[first], request, None, Duration::ZERO)?;
+        self.send(&[first], request, None, |_, _| false)?;
         self.clients.get(first).and_then(Client::answer).context("an answer came")
     }
 
@@ -139,7 +144,24 @@ impl Ends {
         status: u16,
         long: Duration,
     ) -> Result<Sample> {
-        self.send(&connections.0, request, Some(status), long)
+        self.send(&connections.0, request, Some(status), |_, elapsed| elapsed < long)
+    }
+
+    /// Sends a request again and again, on the first of these connections, until it was answered this many times or `most`
+    /// is over, and expects this status every time.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn repeat(
+        &mut self,
+        connections: &Connections,
+        request: &[u8],
+        status: u16,
+        (times, most): (usize, Duration),
+    ) -> Result<Sample> {
+        let first = *connections.0.first().context("there is a connection")?;
+        let again = |answered, elapsed| answered < times && elapsed < most;
+        self.send(&[first], request, Some(status), again)
     }
 
     fn send(
@@ -147,7 +169,7 @@ impl Ends {
         connections: &[usize],
         request: &[u8],
         status: Option<u16>,
-        long: Duration,
+        again: impl Fn(usize, Duration) -> bool,
     ) -> Result<Sample> {
         let (begun, mut waiting) = (Instant::now(), 0);
         let mut latencies = Vec::new();
@@ -170,7 +192,7 @@ impl Ends {
                             return Err(Error::new(format!("expected status {expected}, found {found}")));
                         }
                         latencies.push(u32::try_from(answered.took.as_nanos()).unwrap_or(u32::MAX));
-                        if begun.elapsed() < long {
+                        if again(latencies.len(), begun.elapsed()) {
                             client.send(request)?;
                         } else {
                             waiting -= 1;
@@ -238,6 +260,20 @@ mod tests {
             assert!(sample.latencies.len() >= 3 && sample.elapsed >= Duration::from_millis(20), "{sample:?}");
         }
         assert_eq!(ends.upstream(2).unwrap(), ends.upstream(0).unwrap());
+    }
+
+    #[test]
+    fn requests_are_sent_as_often_as_said_unless_time_is_over() {
+        let mut ends = Ends::open(1).unwrap();
+        let address = ends.upstream(0).unwrap();
+        let connections = ends.connect(address, None, 2).unwrap();
+        let mut times =
+            |bound| ends.repeat(&connections, b"GET / HTTP/1.1\r\n\r\n", 200, bound).unwrap().latencies.len();
+        assert_eq!(times((25, Duration::from_secs(60))), 25);
+        assert_eq!(times((25, Duration::ZERO)), 1);
+        ends.hang_up();
+        let connections = ends.connect(address, None, 1).unwrap();
+        assert_eq!(ends.ask(&connections, b"GET / HTTP/1.1\r\n\r\n").unwrap().status, 200);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use mesh_policy_testkit::scale::{Hit, Scenario};
 
 use super::{
     candidate::Candidate,
+    counting::{Counted, Counts},
     numbers::{Spread, quantile},
     running::{Loaded, Measured, Running},
 };
@@ -24,7 +25,9 @@ pub struct Group {
     pub status: BTreeMap<&'static str, u16>,
     /// What loading came to.
     pub loaded: BTreeMap<Candidate, Loaded>,
-    /// Round by round.
+    /// How many instructions Envoy executes.
+    pub counts: Counts,
+    /// Round by round; none where time was not measured.
     measured: BTreeMap<(Candidate, &'static str), Vec<Measured>>,
 }
 
@@ -67,11 +70,29 @@ impl Group {
         Ok(Self {
             scenario,
             rules,
-            encrypted: running.encrypted(),
-            status: Hit::ALL.map(|hit| (hit.name(), running.status(hit))).into(),
+            encrypted: running.requests().encrypted(),
+            status: running.requests().statuses(),
             loaded: running.loaded().map(|(candidate, loaded)| (candidate, loaded.clone())).collect(),
+            counts: Counts::default(),
             measured,
         })
+    }
+
+    /// What was counted and not timed.
+    pub fn counted(scenario: Scenario, rules: usize, counted: Counted) -> Self {
+        let Counted { counts, status, encrypted } = counted;
+        let (loaded, measured) = (BTreeMap::new(), BTreeMap::new());
+        Self { scenario, rules, encrypted, status, loaded, counts, measured }
+    }
+
+    /// Whether instructions were counted.
+    pub fn is_counted(&self) -> bool {
+        self.counts != Counts::default()
+    }
+
+    /// Whether time was measured.
+    pub fn is_timed(&self) -> bool {
+        !self.measured.is_empty()
     }
 
     fn rounds(&self, candidate: Candidate, hit: Hit) -> &[Measured] {

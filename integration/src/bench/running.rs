@@ -1,25 +1,20 @@
 //! The Envoys of one rule set, side by side.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use mesh_policy_testkit::{
-    generate::{Peer, Probe},
-    scale::{self, Hit, Scenario},
-};
-use rcgen::SanType;
+use mesh_policy_testkit::scale::{Hit, Scenario};
 
 use super::{
-    bootstraps::{ANSWERS, LISTENER, RuleSet, answer_path},
+    bootstraps::{LISTENER, RuleSet},
     candidate::Candidate,
     cores::{Cores, busy_with_others},
-    ends::{Answer, Connections, Ends, Sample},
+    ends::{Ends, Sample},
     loading,
+    requests::{Opened, Requests},
 };
 use crate::{
-    Context, Error, Result,
-    certs::{Authority, Expect},
-    client::{Request, Tls},
-    differential::SERVER,
+    Context, Result,
+    certs::Authority,
     envoy::{self, Envoy},
     usage,
 };
@@ -28,7 +23,7 @@ use crate::{
 pub const CONNECTIONS: usize = 4;
 
 /// How many upstreams there are: an answer tells which of them a request was routed to.
-const UPSTREAMS: usize = 4;
+pub const UPSTREAMS: usize = 4;
 
 /// How long each Envoy is used before its memory is looked at and rounds begin: V8 compiles anew what is used often.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -64,8 +59,7 @@ pub struct Measured {
 struct Started {
     candidate: Candidate,
     envoy: Envoy,
-    /// By the listener and the identities in the client's certificate.
-    connections: BTreeMap<(&'static str, Vec<String>), Connections>,
+    connections: Opened,
     loaded: Loaded,
 }
 
@@ -75,9 +69,7 @@ pub struct Running {
     /// Before the Envoys, so that its connections close first.
     ends: Ends,
     started: Vec<Started>,
-    requests: BTreeMap<&'static str, Probe>,
-    /// What each request has to be answered with.
-    answers: BTreeMap<&'static str, Answer>,
+    requests: Requests,
 }
 
 impl Running {
@@ -88,9 +80,7 @@ impl Running {
     pub fn start(scenario: Scenario, rules: usize, cores: Cores, authority: &Authority) -> Result<Self> {
         let ends = Ends::open(UPSTREAMS)?;
         let set = RuleSet::compile(scenario, rules, &ends, authority)?;
-        let requests = Hit::ALL.map(|hit| (hit.name(), scale::request(scenario, rules, hit)));
-        let mut running =
-            Self { ends, started: Vec::new(), requests: requests.into(), answers: BTreeMap::new() };
+        let mut running = Self { ends, started: Vec::new(), requests: Requests::of(scenario, rules) };
         for candidate in Candidate::ALL.into_iter().filter(|candidate| candidate.takes_part(scenario)) {
             running.add(candidate, &set, cores, authority).context(candidate.key())?;
         }
@@ -121,28 +111,8 @@ impl Running {
         cores.hold(envoy.id())?;
         envoy.admin().post("/logging?level=warning")?;
         let configured = loading::configure_times(&envoy.log());
-        let mut connections = BTreeMap::new();
-        for probe in self.requests.values() {
-            let Peer::Mutual(ids) = &probe.peer else { continue };
-            let key = (LISTENER, ids.clone());
-            if !connections.contains_key(&key) {
-                let tls = tls(authority, ids)?;
-                let opened = self.ends.connect(envoy.listener(LISTENER)?, Some(&tls), CONNECTIONS)?;
-                connections.insert(key, opened);
-                if candidate == Candidate::Bare {
-                    let opened = self.ends.connect(envoy.listener(ANSWERS)?, Some(&tls), CONNECTIONS)?;
-                    connections.insert((ANSWERS, ids.clone()), opened);
-                }
-            }
-        }
-        if connections.is_empty() {
-            let opened = self.ends.connect(envoy.listener(LISTENER)?, None, CONNECTIONS)?;
-            connections.insert((LISTENER, Vec::new()), opened);
-            if candidate == Candidate::Bare {
-                let opened = self.ends.connect(envoy.listener(ANSWERS)?, None, CONNECTIONS)?;
-                connections.insert((ANSWERS, Vec::new()), opened);
-            }
-        }
+        let to = (candidate, LISTENER);
+        let connections = self.requests.connect(&mut self.ends, to, &envoy, authority, CONNECTIONS)?;
         let loaded = Loaded { start, configured, resident_kib: 0 };
         self.started.push(Started { candidate, envoy, connections, loaded });
         Ok(())
@@ -151,31 +121,12 @@ impl Running {
     /// Every candidate that decides has to answer as Envoy itself does.
     fn compare(&mut self) -> Result<()> {
         for hit in Hit::ALL {
-            let mut expected: Option<Answer> = None;
-            for index in 0..self.started.len() {
-                let Some(started) = self.started.get(index).filter(|one| one.candidate.decides()) else {
-                    continue;
-                };
-                let candidate = started.candidate.key();
-                let (connections, request) = self.exchange(index, hit)?;
+            for started in self.started.iter().filter(|one| one.candidate.decides()) {
+                let (connections, request) =
+                    self.requests.exchange(started.candidate, &started.connections, hit)?;
                 let answer = self.ends.ask(&connections, &request)?;
-                let text = format!("{} to the {} rule", answer.status, hit.name());
-                match &expected {
-                    None => expected = Some(answer),
-                    Some(expected) if *expected == answer => {}
-                    Some(other) => {
-                        let (ours, theirs) = (shown(&answer), shown(other));
-                        return Err(Error::new(format!(
-                            "{candidate} answers {ours}, others {theirs}: {text}"
-                        )));
-                    }
-                }
+                self.requests.agree(started.candidate, hit, answer)?;
             }
-            let answer = expected.context("something decides")?;
-            if (hit == Hit::None) == (answer.status == 200) {
-                return Err(Error::new(format!("the {} rule gives {}", hit.name(), shown(&answer))));
-            }
-            self.answers.insert(hit.name(), answer);
         }
         Ok(())
     }
@@ -217,14 +168,9 @@ impl Running {
         self.started.iter().map(|started| (started.candidate, &started.loaded))
     }
 
-    /// The status that the request of `hit` is answered with.
-    pub fn status(&self, hit: Hit) -> u16 {
-        self.answers.get(hit.name()).map_or(0, |answer| answer.status)
-    }
-
-    /// Whether clients come by mutual TLS.
-    pub fn encrypted(&self) -> bool {
-        self.requests.values().any(|probe| probe.peer != Peer::Plain)
+    /// What is sent, and what has to come back.
+    pub fn requests(&self) -> &Requests {
+        &self.requests
     }
 
     /// Sends the request of `hit` to an Envoy for a while.
@@ -232,10 +178,10 @@ impl Running {
     /// # Errors
     /// An answer is missing, or not the one that is right.
     pub fn measure(&mut self, index: usize, hit: Hit, long: Duration) -> Result<Measured> {
-        let (connections, request) = self.exchange(index, hit)?;
         let started = self.started.get(index).context("it was started")?;
         let (id, candidate) = (started.envoy.id(), started.candidate);
-        let status = if candidate.decides() || candidate == Candidate::Bare { self.status(hit) } else { 200 };
+        let (connections, request) = self.requests.exchange(candidate, &started.connections, hit)?;
+        let status = self.requests.expected(candidate, hit);
         let before = usage::processor_time(id)?;
         let sample = self.ends.load(&connections, &request, status, long);
         let sample = sample.context(format_args!("{}, {} rule", candidate.key(), hit.name()))?;
@@ -243,38 +189,4 @@ impl Running {
         let cpu_us = used.as_secs_f64() * 1e6 / sample.latencies.len().max(1) as f64;
         Ok(Measured { cpu_us, sample })
     }
-
-    /// The connections and the bytes for the request of `hit`.
-    fn exchange(&self, index: usize, hit: Hit) -> Result<(Connections, Vec<u8>)> {
-        let started = self.started.get(index).context("it was started")?;
-        let probe = self.requests.get(hit.name()).context("there is a request")?;
-        let status = self.status(hit);
-        let answers = started.candidate == Candidate::Bare && status != 200;
-        let ids = match &probe.peer {
-            Peer::Plain => Vec::new(),
-            Peer::Mutual(ids) => ids.clone(),
-        };
-        let listener = if answers { ANSWERS } else { LISTENER };
-        let connections = started.connections.get(&(listener, ids)).context("there is a connection")?;
-        let own = answer_path(status);
-        let target = if answers { own.as_bytes() } else { probe.target.as_slice() };
-        let mut request = Request::new(&probe.method, target);
-        request = request.host(probe.authority.as_deref().unwrap_or_default());
-        for (name, value) in &probe.headers {
-            request = request.header(name, value);
-        }
-        Ok((connections.clone(), request.to_bytes("")))
-    }
-}
-
-fn shown(answer: &Answer) -> String {
-    format!("{} `{}`", answer.status, String::from_utf8_lossy(&answer.body))
-}
-
-/// A client with these identities.
-fn tls(authority: &Authority, ids: &[String]) -> Result<Tls> {
-    let name =
-        |id: &String| id.as_str().try_into().map(SanType::URI).context(format_args!("the identity `{id}`"));
-    let identity = authority.issue(ids.iter().map(name).collect::<Result<_>>()?)?;
-    authority.client(Expect::Dns(SERVER.to_owned()), Some(&identity))
 }

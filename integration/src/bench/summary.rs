@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     bootstraps::measured_module,
     candidate::Candidate,
+    counting::BATCH,
     numbers::{Spread, round},
     rounds::{Group, Length},
     running::CONNECTIONS,
@@ -15,6 +16,7 @@ use super::{
 };
 use crate::{
     Context, Error, Result,
+    config::merge,
     modules::{Module, repository},
 };
 
@@ -29,6 +31,8 @@ pub struct Conditions {
     pub processor: String,
     /// How many cores others kept busy before the rounds, at most.
     pub busy_others: Option<f64>,
+    /// The version of valgrind, where instructions were counted.
+    pub valgrind: String,
     /// What makes the figures doubtful.
     pub warnings: Vec<String>,
 }
@@ -68,21 +72,38 @@ pub fn to_json(
 ) -> Value {
     let scenarios: Vec<Value> =
         groups.iter().flat_map(|group| Hit::ALL.map(|hit| scenario(group, hit))).collect();
-    let Conditions { envoy, cores, processor, busy_others, warnings } = conditions;
-    json!({
-        "commit": commit(),
-        "envoy": envoy,
-        "processor": processor,
-        "cores": cores,
-        "busy_others": busy_others.map(round),
-        "rounds": length.rounds,
-        "turn_ms": length.turn.as_millis() as u64,
-        "connections": CONNECTIONS,
-        "warnings": warnings,
+    let Conditions { envoy, cores, processor, busy_others, valgrind, warnings } = conditions;
+    let mut summary = json!({
         "modules": sizes,
         "scenarios": scenarios,
         "targets": targets.iter().map(targets::Target::to_json).collect::<Vec<_>>(),
-    })
+    });
+    if groups.iter().any(Group::is_timed) {
+        let times = json!({
+            "commit": commit(),
+            "envoy": envoy,
+            "processor": processor,
+            "cores": cores,
+            "busy_others": busy_others.map(round),
+            "rounds": length.rounds,
+            "turn_ms": length.turn.as_millis() as u64,
+            "connections": CONNECTIONS,
+            "warnings": warnings,
+        });
+        merge(&mut summary, &times);
+    }
+    if groups.iter().any(Group::is_counted) {
+        let apart = groups.iter().map(|group| group.counts.apart()).fold(0.0, f64::max);
+        let counted = json!({
+            "commit": commit(),
+            "envoy": envoy,
+            "valgrind": valgrind,
+            "requests": BATCH.0,
+            "apart_percent": round(apart * 100.0),
+        });
+        merge(&mut summary, &json!({ "counted": counted }));
+    }
+    summary
 }
 
 /// The name of a scenario without its mix.
@@ -98,6 +119,32 @@ pub fn name(scenario: Scenario) -> (&'static str, &'static str) {
 
 fn scenario(group: &Group, hit: Hit) -> Value {
     let (name, mix) = name(group.scenario);
+    let mut entry = json!({
+        "name": name,
+        "mix": mix,
+        "rules": group.rules,
+        "hit": hit.name(),
+        "status": group.status.get(hit.name()),
+        "mutual_tls": group.encrypted,
+    });
+    if group.is_timed() {
+        merge(&mut entry, &times(group, hit));
+    }
+    if group.is_counted() {
+        // The bare Envoy's own, and what the others add to it.
+        let entries = Candidate::ALL.into_iter().filter_map(|candidate| {
+            let figure = match candidate {
+                Candidate::Bare => group.counts.get(candidate, hit)?.instructions,
+                _ => group.counts.added(candidate, hit)?,
+            };
+            Some((candidate.key().to_owned(), json!(figure.round())))
+        });
+        merge(&mut entry, &json!({ "instructions": entries.collect::<Map<_, _>>() }));
+    }
+    entry
+}
+
+fn times(group: &Group, hit: Hit) -> Value {
     let each = |of: &dyn Fn(Candidate) -> Option<Value>| -> Value {
         let entries =
             group.candidates(hit).filter_map(|candidate| Some((candidate.key().to_owned(), of(candidate)?)));
@@ -127,12 +174,6 @@ fn scenario(group: &Group, hit: Hit) -> Value {
     let wasm = (Candidate::Wasm, hit);
     let alone = |other| group.ratio_alone(other).filter(|_| hit == Hit::Middle).map(Spread::to_json);
     json!({
-        "name": name,
-        "mix": mix,
-        "rules": group.rules,
-        "hit": hit.name(),
-        "status": group.status.get(hit.name()),
-        "mutual_tls": group.encrypted,
         "cpu_us": each(&|candidate| median(group.cpu(candidate, hit))),
         "added_cpu_us": each(&|candidate| added(candidate).and_then(median)),
         "added_cpu_us_spread": each(&|candidate| added(candidate).and_then(spread)),
@@ -183,20 +224,32 @@ pub fn check(summary: &Value) -> Result<()> {
         text("mix", &["uniform", "mixed"])?;
         text("hit", &Hit::ALL.map(Hit::name))?;
         scenario.get("rules").and_then(Value::as_u64).context(format_args!("no `{}`", at("rules")))?;
-        let added = ["native", "wasm"].map(|candidate| ("added_cpu_us", candidate));
-        let positive = ["bare", "native", "wasm"].into_iter().flat_map(|candidate| {
-            ["cpu_us", "p50_us", "p99_us", "rss_mib", "requests"].map(|key| (key, candidate))
-        });
         let number = |key: &str, candidate: &str| -> Result<f64> {
             let found = scenario.get(key).and_then(|of| of.get(candidate)?.as_f64());
             found.context(format_args!("no `{}.{candidate}`", at(key)))
         };
+        let positive = |key: &str, candidate: &str| -> Result<()> {
+            let found = number(key, candidate)?;
+            (found > 0.0).then_some(()).context(format_args!("`{}.{candidate}` is {found}", at(key)))
+        };
+        let is_counted = scenario.get("instructions").is_some();
+        if is_counted {
+            positive("instructions", "bare")?;
+            number("instructions", "native")?;
+            number("instructions", "wasm")?;
+        }
+        if is_counted && scenario.get("cpu_us").is_none() {
+            continue;
+        }
+        let added = ["native", "wasm"].map(|candidate| ("added_cpu_us", candidate));
+        let all = ["bare", "native", "wasm"].into_iter().flat_map(|candidate| {
+            ["cpu_us", "p50_us", "p99_us", "rss_mib", "requests"].map(|key| (key, candidate))
+        });
         for (key, candidate) in added {
             number(key, candidate)?;
         }
-        for (key, candidate) in positive {
-            let found = number(key, candidate)?;
-            (found > 0.0).then_some(()).context(format_args!("`{}.{candidate}` is {found}", at(key)))?;
+        for (key, candidate) in all {
+            positive(key, candidate)?;
         }
         for candidate in ["native", "wasm", "noop"] {
             number("load_ms", candidate)?;
@@ -209,9 +262,14 @@ pub fn check(summary: &Value) -> Result<()> {
     }
     let targets = summary.get("targets").and_then(Value::as_array).context("no `targets`")?;
     for (index, target) in targets.iter().enumerate() {
-        for key in ["what", "target", "measured", "verdict"] {
+        for key in ["what", "target"] {
             let text = target.get(key).and_then(Value::as_str);
             text.context(format_args!("no `targets[{index}].{key}`"))?;
+        }
+        for (figure, verdict) in [("measured", "verdict"), ("counted", "counted_verdict")] {
+            let is_there = [figure, verdict].map(|key| target.get(key).is_some_and(Value::is_string));
+            let problem = format_args!("`targets[{index}].{figure}` without a verdict, or that without it");
+            (is_there[0] == is_there[1]).then_some(()).context(problem)?;
         }
     }
     Ok(())

@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 
 use mesh_policy_testkit::scale::Hit;
+use serde_json::Value;
 
 use super::{
     candidate::Candidate,
+    counting::BATCH,
     numbers::{Spread, short},
     rounds::{Group, Length},
     running::CONNECTIONS,
     summary::{Conditions, commit},
-    targets::Target,
 };
 
-/// All tables, with a sentence or two on how to read each.
-pub fn markdown(groups: &[Group], targets: &[Target], conditions: &Conditions, length: Length) -> String {
+/// The tables of time and memory, with a sentence or two on how to read each.
+pub fn times(groups: &[Group], conditions: &Conditions, length: Length) -> String {
     let mut text = String::new();
     let Conditions { envoy, cores, processor, warnings, .. } = conditions;
     _ = writeln!(
@@ -38,7 +39,12 @@ pub fn markdown(groups: &[Group], targets: &[Target], conditions: &Conditions, l
         text,
         "\nThe same by the rule that is met, and how many times as much the native engine adds.\n"
     );
-    positions(&mut text, groups);
+    positions(
+        &mut text,
+        groups,
+        |group, candidate, hit| group.least_added(candidate, hit),
+        |group, one, other| Some(group.ratio(one, other)?.median),
+    );
     _ = writeln!(
         text,
         "\nLatency of all answers and answers in a second, with {CONNECTIONS} requests on their way at any time: what one \
@@ -52,35 +58,94 @@ pub fn markdown(groups: &[Group], targets: &[Target], conditions: &Conditions, l
          has more than the Envoy with the no-op filter, by the number of VMs.\n"
     );
     loading(&mut text, groups);
-    _ = writeln!(text, "\nWhat was promised:\n");
-    promises(&mut text, targets);
     text
 }
+
+/// The tables of instructions.
+pub fn counts(groups: &[Group], conditions: &Conditions) -> String {
+    let mut text = String::new();
+    let apart = groups.iter().map(|group| group.counts.apart()).fold(0.0, f64::max);
+    _ = writeln!(
+        text,
+        "Commit {}, Envoy {}, valgrind {}. Two batches in a row, of {} requests at most, differ by {} % or less.",
+        commit().unwrap_or_else(|| "unknown".to_owned()),
+        conditions.envoy,
+        conditions.valgrind,
+        BATCH.0,
+        short(apart * 100.0),
+    );
+    _ = writeln!(
+        text,
+        "\nInstructions that Envoy executes for a request in user space beyond those of a bare Envoy, in thousands. The \
+         request meets the middle rule.\n"
+    );
+    let thousands = |count: f64| short(count / 1e3);
+    columns(&mut text);
+    for group in groups {
+        let bare = group.counts.get(Candidate::Bare, Hit::Middle);
+        let bare = bare.map_or_else(dash, |bare| thousands(bare.instructions));
+        _ = write!(text, "| {} | {} | {bare} |", title(group), group.rules);
+        for candidate in COLUMNS {
+            let added = group.counts.added(candidate, Hit::Middle);
+            _ = write!(text, " {} |", added.map_or_else(dash, thousands));
+        }
+        text.push('\n');
+    }
+    _ = writeln!(
+        text,
+        "\nThe same by the rule that is met, and how many times as much the native engine adds.\n"
+    );
+    positions(
+        &mut text,
+        groups,
+        |group, candidate, hit| Some(group.counts.added(candidate, hit)? / 1e3),
+        |group, one, other| group.counts.ratio(one, other),
+    );
+    text
+}
+
+/// What was promised, from the summary: each figure with what it says of the promise.
+pub fn promises(summary: &Value) -> String {
+    let mut text = String::new();
+    _ = writeln!(text, "| what | target | by time | | by instructions | |\n|---|---|---|---|---|---|");
+    for target in summary.get("targets").and_then(Value::as_array).into_iter().flatten() {
+        let cell = |key| target.get(key).and_then(Value::as_str).unwrap_or("-");
+        let keys = ["what", "target", "measured", "verdict", "counted", "counted_verdict"];
+        _ = writeln!(text, "| {} |", keys.map(cell).join(" | "));
+    }
+    text
+}
+
+/// What stands beside the bare Envoy.
+const COLUMNS: [Candidate; 9] = [
+    Candidate::Noop,
+    Candidate::Floor,
+    Candidate::Companions,
+    Candidate::Lua,
+    Candidate::Native,
+    Candidate::Wasm,
+    Candidate::Fused,
+    Candidate::Chain,
+    Candidate::Chain3,
+];
 
 fn title(group: &Group) -> String {
     format!("{}{}", group.scenario.name(), if group.encrypted { " (mTLS)" } else { "" })
 }
 
-fn added(text: &mut String, groups: &[Group]) {
-    let columns = [
-        Candidate::Noop,
-        Candidate::Floor,
-        Candidate::Companions,
-        Candidate::Lua,
-        Candidate::Native,
-        Candidate::Wasm,
-        Candidate::Fused,
-        Candidate::Chain,
-        Candidate::Chain3,
-    ];
+fn columns(text: &mut String) {
     let mut titles = vec![Candidate::Bare.key()];
-    titles.extend(columns.map(Candidate::key));
+    titles.extend(COLUMNS.map(Candidate::key));
     header(text, &titles);
+}
+
+fn added(text: &mut String, groups: &[Group]) {
+    columns(text);
     for group in groups {
         let bare =
             Spread::of(group.cpu(Candidate::Bare, Hit::Middle)).map_or_else(dash, |bare| short(bare.median));
         _ = write!(text, "| {} | {} | {bare} |", title(group), group.rules);
-        for candidate in columns {
+        for candidate in COLUMNS {
             _ = write!(
                 text,
                 " {} |",
@@ -91,7 +156,12 @@ fn added(text: &mut String, groups: &[Group]) {
     }
 }
 
-fn positions(text: &mut String, groups: &[Group]) {
+fn positions(
+    text: &mut String,
+    groups: &[Group],
+    added: impl Fn(&Group, Candidate, Hit) -> Option<f64>,
+    ratio: impl Fn(&Group, (Candidate, Hit), (Candidate, Hit)) -> Option<f64>,
+) {
     let titles = ["native first", "middle", "last", "none", "wasm first", "middle", "last", "none"];
     let ratios = ["native : wasm, middle", "last"];
     header(text, &[titles.as_slice(), &ratios].concat());
@@ -99,12 +169,12 @@ fn positions(text: &mut String, groups: &[Group]) {
         _ = write!(text, "| {} | {} |", title(group), group.rules);
         for candidate in [Candidate::Native, Candidate::Wasm] {
             for hit in Hit::ALL {
-                _ = write!(text, " {} |", group.least_added(candidate, hit).map_or_else(dash, short));
+                _ = write!(text, " {} |", added(group, candidate, hit).map_or_else(dash, short));
             }
         }
         for hit in [Hit::Middle, Hit::Last] {
-            let ratio = group.ratio((Candidate::Native, hit), (Candidate::Wasm, hit));
-            _ = write!(text, " {} |", ratio.map_or_else(dash, |ratio| format!("{} x", short(ratio.median))));
+            let ratio = ratio(group, (Candidate::Native, hit), (Candidate::Wasm, hit));
+            _ = write!(text, " {} |", ratio.map_or_else(dash, |ratio| format!("{} x", short(ratio))));
         }
         text.push('\n');
     }
@@ -157,14 +227,6 @@ fn loading(text: &mut String, groups: &[Group]) {
             vms.to_string(),
         ];
         _ = writeln!(text, "| {} |", cells.join(" | "));
-    }
-}
-
-fn promises(text: &mut String, targets: &[Target]) {
-    _ = writeln!(text, "| what | target | measured | |\n|---|---|---|---|");
-    for target in targets {
-        let Target { what, .. } = target;
-        _ = writeln!(text, "| {what} | {} | {} | {} |", target.bound(), target.measured(), target.verdict());
     }
 }
 
