@@ -19,6 +19,8 @@ struct Key {
     end: u32,
     subject: Subject,
     part: Part,
+    /// Some bits of its hash: most keys that a search passes by differ here, and are not read.
+    tag: u8,
 }
 
 /// How long the keys of a subject are: what is worth a look.
@@ -78,14 +80,15 @@ impl Table {
             _ => hash = mix(hash, text),
         }
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = slot(hash) & mask;
+        let (first, tag) = place(hash);
+        let mut at = first & mask;
         while let Some(entry) = self.slots.get_mut(at) {
             let Some(known) = entry.checked_sub(1) else {
                 *entry = number(kept.len()) + 1;
                 break;
             };
             if let Some(other) = kept.get(position(known))
-                && other.is(key.subject, key.part, text, texts)
+                && other.is(tag, key.subject, key.part, text, texts)
             {
                 return known;
             }
@@ -93,7 +96,7 @@ impl Table {
         }
         let start = number(texts.len());
         texts.extend_from_slice(text);
-        kept.push(Key { start, end: number(texts.len()), subject: key.subject, part: key.part });
+        kept.push(Key { start, end: number(texts.len()), subject: key.subject, part: key.part, tag });
         number(kept.len() - 1)
     }
 
@@ -104,7 +107,7 @@ impl Table {
 
     /// What a key stands for.
     pub(super) fn key(&self, key: usize) -> Option<(Subject, Part, &[u8])> {
-        let Key { start, end, subject, part } = self.keys.get(key)?;
+        let Key { start, end, subject, part, .. } = self.keys.get(key)?;
         Some((*subject, *part, self.bytes.get(position(*start)..position(*end))?))
     }
 
@@ -134,10 +137,11 @@ impl Table {
 
     fn find(&self, hash: u64, subject: Subject, part: Part, text: &[u8]) -> Option<usize> {
         let mask = self.slots.len().wrapping_sub(1);
-        let mut at = slot(hash) & mask;
+        let (first, tag) = place(hash);
+        let mut at = first & mask;
         loop {
             let known = position(self.slots.get(at)?.checked_sub(1)?);
-            if self.keys.get(known)?.is(subject, part, text, &self.bytes) {
+            if self.keys.get(known)?.is(tag, subject, part, text, &self.bytes) {
                 return Some(known);
             }
             at = (at + 1) & mask;
@@ -146,8 +150,9 @@ impl Table {
 }
 
 impl Key {
-    fn is(&self, subject: Subject, part: Part, text: &[u8], bytes: &[u8]) -> bool {
-        self.subject == subject
+    fn is(&self, tag: u8, subject: Subject, part: Part, text: &[u8], bytes: &[u8]) -> bool {
+        self.tag == tag
+            && self.subject == subject
             && self.part == part
             && bytes.get(position(self.start)..position(self.end)) == Some(text)
     }
@@ -201,7 +206,63 @@ fn mix(mut hash: u64, chunk: &[u8]) -> u64 {
     hash
 }
 
-/// Where a hash begins to be searched for: from its high bits, which depend on all of the text.
-const fn slot(hash: u64) -> usize {
-    (hash >> 32) as usize
+/// Where a hash begins to be searched for, and what its key is told by. The last byte of a text stands in the highest bits of
+/// `hash` alone, so these are folded into the others first.
+const fn place(hash: u64) -> (usize, u8) {
+    let hash = (hash ^ hash >> 32).wrapping_mul(MULTIPLIER);
+    ((hash >> 32) as usize, (hash >> 24) as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many keys are looked at to find each of `texts`, at most and in all.
+    fn looks(texts: &[String]) -> (usize, usize) {
+        let mut bytes = Vec::new();
+        let keys: Vec<DraftKey> = texts
+            .iter()
+            .map(|text| {
+                let start = number(bytes.len());
+                bytes.extend_from_slice(text.as_bytes());
+                DraftKey { subject: 0, part: Part::Whole, start, end: number(bytes.len()) }
+            })
+            .collect();
+        let (table, _) = Table::new(1, &keys, &bytes);
+        let mask = table.slots.len() - 1;
+        let mut looks = Vec::new();
+        for text in texts {
+            let (first, _) = place(mix(seed(0, Part::Whole), text.as_bytes()));
+            let found = (0..).position(|step| {
+                let key = table.slots.get((first + step) & mask).unwrap().checked_sub(1).unwrap();
+                table.key(position(key)).unwrap().2 == text.as_bytes()
+            });
+            looks.push(found.unwrap() + 1);
+        }
+        (looks.iter().copied().max().unwrap(), looks.iter().sum())
+    }
+
+    #[test]
+    fn keys_that_differ_in_a_few_digits_are_spread() {
+        let shapes: [(&str, fn(usize) -> String); 8] = [
+            ("digits behind", |n| format!("/api/v1/service-{n:05}/")),
+            ("digits at the end of a word", |n| format!("/api/v1/svc{n:05}")),
+            ("digits at the begin of a word", |n| format!("/api/v1/{n:05}")),
+            ("digits in front", |n| format!("{n:05}.html")),
+            ("the last bytes of a word", |n| {
+                let byte = |n: usize| char::from(b'!' + u8::try_from(n % 90).unwrap());
+                format!("/orders{}/status{}", byte(n / 90), byte(n))
+            }),
+            ("two words", |n| format!("team-{:02}/shop-{:03}", n / 1000, n % 1000)),
+            ("long", |n| format!("{}{n}{}", "/segment".repeat(20), "/more".repeat(9))),
+            ("addresses", |n| [10, 0, n / 256, n % 256].map(|byte| format!("{byte:08b}")).concat()),
+        ];
+        for (name, shape) in shapes {
+            for count in [100, 1_000, 8_000] {
+                let texts: Vec<String> = (0..count).map(shape).collect();
+                let (most, all) = looks(&texts);
+                assert!(most <= 32 && all <= count * 2, "{name} {count}: {most} at most, {all} in all");
+            }
+        }
+    }
 }
