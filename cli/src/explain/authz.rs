@@ -121,7 +121,8 @@ impl Authorization {
                 .zip(custom.determining())
                 .map(|(provider, id)| (provider.to_owned(), rule(id))),
             determining: verdict.determining().map(rule),
-            nearest_miss: nearest.map(|miss| Miss { rule: rule(miss.rule), unmet: miss.unmet }),
+            nearest_miss: nearest
+                .map(|miss| Miss { rule: rule(miss.rule), unmet: authorizer.unmet(request, &miss) }),
             rules: observer.rules,
             audited: verdict.audited().map(rule),
             shadow_deny: verdict.shadow_deny().map(|shadow| (shadow.allowed, shadow.rule.map(rule))),

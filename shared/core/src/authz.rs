@@ -32,6 +32,7 @@ mod verdict;
 pub use condition::{host_value_matches, path_value_matches};
 pub use external::ExternalAuthorization;
 pub use observe::{AuthzObserver, Unmet};
+pub use rule::Field;
 pub use scope::{Attachment, Scope};
 pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
 
@@ -70,6 +71,9 @@ struct Pool {
     /// Where there are many.
     filing: Option<Filing>,
 }
+
+/// How many alternatives of a rule are looked at for a nearest miss, at least.
+const ALTERNATIVES: usize = 16;
 
 impl Authorizer {
     /// Validates all AuthorizationPolicies of `resources` and keeps those that apply to `proxy`.
@@ -147,22 +151,22 @@ impl Authorizer {
         request: &RequestView<'_>,
         observer: &mut O,
     ) -> Verdict<'p> {
-        let facts = Facts::new(request);
+        let facts = Facts::new(request, observer.explains());
         if let ExternalAuthorization::Before(available) = &self.external {
-            return self.ask(available, self.custom.first_match(&facts, observer));
+            return self.ask(available, self.custom.first_match(&facts, observer, false));
         }
-        let audited = self.audit.first_match(&facts, observer);
+        let audited = self.audit.first_match(&facts, observer, false);
         let shadow_deny = self.dry_deny.in_use.then(|| {
-            let rule = self.dry_deny.first_match(&facts, observer);
+            let rule = self.dry_deny.first_match(&facts, observer, false);
             Shadow { allowed: rule.is_none(), rule }
         });
         let shadow_allow = self.dry_allow.in_use.then(|| {
-            let rule = self.dry_allow.first_match(&facts, observer);
+            let rule = self.dry_allow.first_match(&facts, observer, false);
             Shadow { allowed: rule.is_some(), rule }
         });
-        let denied = self.deny.first_match(&facts, observer);
+        let denied = self.deny.first_match(&facts, observer, false);
         let allowed = if denied.is_none() || observer.explains() {
-            self.allow.first_match(&facts, observer)
+            self.allow.first_match(&facts, observer, observer.takes_any_permit())
         } else {
             None
         };
@@ -177,17 +181,35 @@ impl Authorizer {
 
     /// The ALLOW rule that came closest to matching, the first of equals: to be asked after a default deny.
     ///
-    /// Every condition of a rule is judged to count what it lacks, so `at_most` bounds the rules that are looked at: those
-    /// that the index finds for the request, then the first ones.
+    /// Every condition of a rule is judged to count what it lacks, so `at_most` bounds the rules that are looked at, and of
+    /// each rule the alternatives: those that the index finds for the request, then the first ones.
     #[must_use]
     pub fn nearest_miss(&self, request: &RequestView<'_>, at_most: usize) -> Option<NearestMiss<'_>> {
-        let facts = Facts::new(request);
+        let facts = Facts::new(request, false);
         let rules = &self.allow.rules;
-        let found = self.allow.filing.iter().flat_map(|filing| filing.candidates(&facts));
-        let near = found.chain(0..rules.len()).take(at_most);
-        let near = near.filter_map(|at| Some((at, rules.get(at)?)));
-        let (_, rule) = near.min_by_key(|(at, rule)| (rule.lacks(&facts), *at))?;
-        Some(NearestMiss { rule: &rule.id, unmet: rule.unmet(&facts, true) })
+        let found = self.allow.filing.iter().flat_map(|filing| filing.candidates(&facts, at_most));
+        let (mut nearest, mut fewest, mut lacks) = (None, Vec::new(), Vec::new());
+        for at in found.chain(0..rules.len()).take(at_most) {
+            // No rule lacks less than one condition, so only an earlier one could still be nearer.
+            if nearest.is_some_and(|(first, _)| first <= at && fewest.len() <= 1) {
+                continue;
+            }
+            let Some(rule) = rules.get(at) else { continue };
+            rule.lacks(&facts, Some(at_most.max(ALTERNATIVES)), &mut lacks);
+            if nearest.is_none_or(|(first, _)| (lacks.len(), at) < (fewest.len(), first)) {
+                nearest = Some((at, rule));
+                std::mem::swap(&mut fewest, &mut lacks);
+            }
+        }
+        let fields = fewest.into_iter().map(|(field, _)| field).collect();
+        nearest.map(|(_, rule)| NearestMiss { rule: &rule.id, fields })
+    }
+
+    /// What the rule of a nearest miss lacks, with what it asked for and what the request has.
+    #[must_use]
+    pub fn unmet(&self, request: &RequestView<'_>, miss: &NearestMiss<'_>) -> Vec<Unmet> {
+        let rule = self.allow.rules.iter().find(|rule| rule.id == *miss.rule);
+        rule.map(|rule| rule.unmet(&Facts::new(request, true), Some(usize::MAX))).unwrap_or_default()
     }
 }
 
@@ -195,22 +217,25 @@ impl Pool {
     /// Puts the rules into their order, and files them.
     fn arrange(&mut self) {
         self.rules.sort_by_cached_key(|rule| rule.id.to_string());
-        self.filing = Filing::new(&self.rules);
+        self.filing = Filing::of_rules(&self.rules);
     }
 
-    /// The first rule that matches. An observer who wants reasons is shown all of them.
+    /// The first rule that matches; with `any`, another one may do. An observer who wants reasons is shown all of them.
     fn first_match<'p, O: AuthzObserver>(
         &'p self,
         facts: &Facts<'_, '_>,
         observer: &mut O,
+        any: bool,
     ) -> Option<&'p RuleId> {
         if observer.explains() {
             return self.explained(facts, observer);
         }
-        let matches = |rule: &&Rule| rule.matches(facts);
         let rule = match &self.filing {
-            Some(filing) => filing.candidates(facts).filter_map(|at| self.rules.get(at)).find(matches),
-            None => self.rules.iter().find(matches),
+            Some(filing) => {
+                let mut matches = |at: usize| self.rules.get(at).is_some_and(|rule| rule.matches(facts));
+                self.rules.get(filing.first(facts, any, &mut matches)?)
+            }
+            None => self.rules.iter().find(|rule| rule.matches(facts)),
         }?;
         observer.matched(&rule.id);
         Some(&rule.id)
@@ -228,7 +253,7 @@ impl Pool {
                 observer.matched(&rule.id);
                 first = first.or(Some(&rule.id));
             } else {
-                observer.unmatched(&rule.id, &rule.unmet(facts, false));
+                observer.unmatched(&rule.id, &rule.unmet(facts, None));
             }
         }
         first

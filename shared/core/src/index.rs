@@ -5,15 +5,20 @@
 //! broadly costs time, and only a key that need not hold would cost correctness: who describes a rule must name nothing
 //! that the rule can match without.
 //!
+//! Where many rules share a key, those are filed once more, by what else they need; what is looked at for that has a subject
+//! of its own, a *branch* of the key. So a hundred paths with a hundred headers each leave one candidate, not a hundred.
+//!
 //! The index knows neither requests nor conditions. Its owner numbers what can be looked at (the path, a header, an
 //! identity of the peer), which are *subjects* here, and turns each into texts.
 
+mod build;
 mod candidates;
 mod draft;
 mod filed;
 mod table;
+mod trees;
 
-pub(crate) use candidates::Candidates;
+use candidates::Candidates;
 pub(crate) use draft::{Cost, Draft};
 pub(crate) use filed::{Drawer, Filed, LookedAt};
 use table::Table;
@@ -45,29 +50,67 @@ pub(crate) struct Index {
     subjects: usize,
     /// Where the list of rules without a key stands.
     residual: usize,
+    /// What is looked at beyond a key, by key.
+    branches: Box<[Branch]>,
+}
+
+/// The rules of a key, told apart by something else.
+#[derive(Debug, Clone, Copy)]
+struct Branch {
+    key: u32,
+    looked: Looked,
+}
+
+/// What is to be looked at, and the subject that it is looked up as: itself, or in a branch another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Looked {
+    at: Subject,
+    subject: Subject,
 }
 
 impl Index {
     /// What every request has to try: the rules that no key stands for.
-    pub(crate) fn candidates(&self) -> Candidates<'_> {
+    fn candidates(&self) -> Candidates<'_> {
         let mut candidates = Candidates::default();
         candidates.add(self.lists.get(self.residual));
         candidates
     }
 
     /// Whether any rule is filed by this.
-    pub(crate) fn uses(&self, subject: Subject) -> bool {
-        !self.lists.get(self.subjects + usize::from(subject)).is_empty()
+    fn uses(&self, subject: Subject) -> bool {
+        !self.filed_by(subject).is_empty()
     }
 
-    /// Adds the rules for which `text` has a key.
-    pub(crate) fn look_up<'i>(&'i self, subject: Subject, text: &[u8], candidates: &mut Candidates<'i>) {
-        self.table.each(subject, text, |key| candidates.add(self.lists.get(key)));
+    /// Adds the rules for which `text` has a key. Not a part of the loops over headers: these mostly find nothing to look up.
+    #[inline(never)]
+    fn look_up<'i>(&'i self, subject: Subject, text: &[u8], candidates: &mut Candidates<'i>) {
+        self.table.each(subject, text, |key| {
+            candidates.add(self.lists.get(key));
+            if !self.branches.is_empty() {
+                self.branch_out(number(key), candidates);
+            }
+        });
+    }
+
+    fn branch_out(&self, key: u32, candidates: &mut Candidates<'_>) {
+        let from = self.branches.partition_point(|branch| branch.key < key);
+        let branches = self.branches.iter().skip(from).take_while(|branch| branch.key == key);
+        for Branch { looked, .. } in branches {
+            // A text may be there twice.
+            if !candidates.branches.contains(looked) {
+                candidates.branches.push(*looked);
+            }
+        }
     }
 
     /// Adds all rules that are filed by this: for what cannot be told.
-    pub(crate) fn all<'i>(&'i self, subject: Subject, candidates: &mut Candidates<'i>) {
-        candidates.add(self.lists.get(self.subjects + usize::from(subject)));
+    fn all<'i>(&'i self, subject: Subject, candidates: &mut Candidates<'i>) {
+        candidates.add(self.filed_by(subject));
+    }
+
+    /// All rules that are filed by this.
+    fn filed_by(&self, subject: Subject) -> &[u32] {
+        self.lists.get(self.subjects + usize::from(subject))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::abi;
 use crate::host_call::LogLevel;
 use crate::plan::Plan;
-use mesh_policy_core::authz::{Authorizer, Verdict};
+use mesh_policy_core::authz::{Authorizer, AuthzObserver, Verdict};
 use mesh_policy_core::control;
 use mesh_policy_core::effect::{HeaderEdit, Random};
 use mesh_policy_core::request::RequestView;
@@ -17,7 +17,7 @@ pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut 
     if authorizer.is_empty() {
         return true;
     }
-    let verdict = authorizer.authorize(request, &mut ());
+    let verdict = authorizer.authorize(request, &mut Enforcing);
     record(&verdict, plan);
     if authorizer.stands_before_ext_authz() {
         let edit = match verdict.asks() {
@@ -33,8 +33,8 @@ pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut 
         None => authorizer.nearest_miss(request, NEAREST_OF),
         Some(_) => None,
     };
-    let Some(mut reply) = verdict.denial(miss.as_ref()) else { return true };
     let reason = verdict.reason(miss.as_ref());
+    let Some(mut reply) = verdict.denial(&reason) else { return true };
     if abi::logs(LogLevel::Debug) {
         abi::log(LogLevel::Debug, &format!("denied by {reason}"));
     }
@@ -44,6 +44,15 @@ pub fn authorize(authorizer: &Authorizer, request: &RequestView<'_>, plan: &mut 
     plan.filter_state.push((control::AUTHZ_FILTER_STATE, reason));
     plan.reply = Some(reply);
     false
+}
+
+/// Asks for the decision alone: nobody is told which ALLOW rule let a request pass.
+struct Enforcing;
+
+impl AuthzObserver for Enforcing {
+    fn takes_any_permit(&self) -> bool {
+        true
+    }
 }
 
 /// How many ALLOW rules are looked at for the nearest miss: a client that is denied decides how often that happens.

@@ -74,6 +74,15 @@ impl AuthzObserver for EveryRule {
 
 impl RouteObserver for EveryRule {}
 
+/// Asks for the decision alone, as filters do.
+struct AnyPermit;
+
+impl AuthzObserver for AnyPermit {
+    fn takes_any_permit(&self) -> bool {
+        true
+    }
+}
+
 impl Crowd {
     /// Compares both evaluations of every request.
     ///
@@ -94,6 +103,12 @@ impl Crowd {
             // Two views, since each keeps what was fetched for it.
             let indexed = matcher.outcome(&RequestView::new(&headers, asked), &mut ());
             let plain = matcher.outcome(&RequestView::new(&headers, asked), &mut EveryRule);
+            let enforced = matcher.authorizer.authorize(&RequestView::new(&headers, asked), &mut AnyPermit);
+            let indexed = if plain.starts_with(&format!("allowed {} ", enforced.is_allowed())) {
+                indexed
+            } else {
+                format!("{indexed}; where any permit will do: allowed {}", enforced.is_allowed())
+            };
             if indexed != plain {
                 let crowd = Self { asked: vec![asked.clone()], ..self.clone() };
                 return Ok(Err(Box::new(Disagreement { crowd, indexed, plain })));

@@ -2,7 +2,7 @@
 
 use super::at::At;
 use super::condition::{Condition, Matcher};
-use super::rule::Rule;
+use super::rule::{Alternatives, Rule};
 use super::scope::Scope;
 use super::verdict::{PolicyId, RuleId};
 use crate::proxy::ProxyContext;
@@ -128,7 +128,7 @@ impl Compiler<'_> {
             compiler.wrapped(entry.operation.as_ref(), at.field("operation"), Self::operation)
         });
         let when = self.entries(rule.when.as_deref(), at.field("when"), Self::condition);
-        Rule { id, from, to, when }
+        Rule { id, from: Alternatives::new(from), to: Alternatives::new(to), when }
     }
 
     /// A list that may be absent, but not empty.
@@ -195,7 +195,7 @@ impl Compiler<'_> {
                 read(self, value, at, &mut compiled);
             }
         }
-        conditions.push(Condition { field, matcher: matcher(compiled) });
+        conditions.push(Condition::new(field, matcher(compiled)));
     }
 
     /// Refuses what an external authorizer's rules cannot use: they run before tokens and identities are judged.

@@ -3,6 +3,7 @@
 use super::cidr::Cidr;
 use super::claims::RequestPrincipal;
 use super::facts::{Facts, Side};
+use super::filing::Filing;
 use super::identity::PeerMatch;
 use super::path_template::{self, PathTemplate};
 use super::value_match::{Case, Star, ValueMatch};
@@ -16,6 +17,8 @@ pub(super) struct Condition {
     pub(super) field: &'static str,
     /// Any of these must match, or none when the field is a `not`.
     pub(super) matcher: Matcher,
+    /// Where it has many values.
+    pub(super) filing: Option<Filing>,
 }
 
 /// What is looked at, and the values of which any may match.
@@ -41,6 +44,11 @@ pub(super) enum PathMatch {
 }
 
 impl Condition {
+    pub(super) fn new(field: &'static str, matcher: Matcher) -> Self {
+        let filing = Filing::of_values(&matcher);
+        Self { field, matcher, filing }
+    }
+
     /// Whether none of the values must match.
     pub(super) fn is_negated(&self) -> bool {
         self.field.starts_with("not")
@@ -48,7 +56,8 @@ impl Condition {
 
     /// Whether the condition holds. What cannot be told counts as `open`: the caller passes what is stricter for its action.
     pub(super) fn holds(&self, facts: &Facts<'_, '_>, open: bool) -> bool {
-        self.matcher.matches(facts).map_or(open, |matched| matched != self.is_negated())
+        let found = facts.found_by(self.filing.as_ref());
+        self.matcher.matches(facts, found.as_deref()).map_or(open, |matched| matched != self.is_negated())
     }
 
     /// What was asked for.
@@ -58,34 +67,54 @@ impl Condition {
 }
 
 impl Matcher {
-    /// Whether any value matches what the request has; what it does not have matches nothing. `None` when that is open:
+    /// How many values there are.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Peer(values) => values.len(),
+            Self::RequestPrincipal(values) => values.len(),
+            Self::Address(_, values) => values.len(),
+            Self::Port(values) => values.len(),
+            Self::Path(values) => values.len(),
+            Self::Host(values)
+            | Self::Method(values)
+            | Self::Header(_, values)
+            | Self::Sni(values)
+            | Self::Claim(_, values) => values.len(),
+        }
+    }
+
+    /// Whether any value, or any of those that were `found`, matches what the request has; what it does not have matches nothing. `None` when that is open:
     /// the proxy does not tell an address, or bytes can be read in more than one way.
-    fn matches(&self, facts: &Facts<'_, '_>) -> Option<bool> {
+    fn matches(&self, facts: &Facts<'_, '_>, found: Option<&[usize]>) -> Option<bool> {
         let request = facts.request();
         match self {
-            Self::Peer(values) => facts.any_peer(|name| values.iter().any(|value| value.matches(name))),
-            Self::RequestPrincipal(values) => any(values, |value| value.matches(facts.token())),
+            Self::Peer(values) => {
+                facts.any_peer(|name| picked(values, found).any(|value| value.matches(name)))
+            }
+            Self::RequestPrincipal(values) => {
+                any(picked(values, found), |value| value.matches(facts.token()))
+            }
             Self::Address(side, values) => {
                 let address = facts.address(*side)?;
-                Some(values.iter().any(|value| value.contains(address)))
+                Some(picked(values, found).any(|value| value.contains(address)))
             }
             Self::Port(values) => Some(values.contains(&facts.port()?)),
-            Self::Host(values) => Some(any_value(values, request.authority(), Case::Insensitive)),
-            Self::Method(values) => Some(any_value(values, request.method(), Case::Sensitive)),
+            Self::Host(values) => Some(any_value(values, found, request.authority(), Case::Insensitive)),
+            Self::Method(values) => Some(any_value(values, found, request.method(), Case::Sensitive)),
             Self::Path(values) => match request.path() {
                 None => Some(false),
-                Some(path) => any(values, |value| value.matches(path)),
+                Some(path) => any(picked(values, found), |value| value.matches(path)),
             },
-            Self::Header(name, values) => {
-                Some(request.header_lines(name).any(|line| any_value(values, Some(line), Case::Sensitive)))
-            }
+            Self::Header(name, values) => Some(
+                request.header_lines(name).any(|line| any_value(values, found, Some(line), Case::Sensitive)),
+            ),
             Self::Sni(values) => {
                 let name = request.attribute(Attribute::RequestedServerName).filter(|name| !name.is_empty());
-                Some(any_value(values, name, Case::Sensitive))
+                Some(any_value(values, found, name, Case::Sensitive))
             }
-            Self::Claim(path, values) => facts
-                .token()
-                .any(path, |text| values.iter().any(|value| value.matches(text, Case::Sensitive))),
+            Self::Claim(path, values) => {
+                facts.token().any(path, |text| any_value(values, found, Some(text), Case::Sensitive))
+            }
         }
     }
 
@@ -197,12 +226,18 @@ impl Display for PathMatch {
     }
 }
 
-fn any_value(values: &[ValueMatch], found: Option<&[u8]>, case: Case) -> bool {
-    found.is_some_and(|found| values.iter().any(|value| value.matches(found, case)))
+/// The values, or those at the places that were `found`.
+fn picked<'v, T>(values: &'v [T], found: Option<&'v [usize]>) -> impl Iterator<Item = &'v T> {
+    let count = found.map_or(values.len(), <[usize]>::len);
+    (0..count).filter_map(move |at| values.get(found.map_or(Some(at), |found| found.get(at).copied())?))
+}
+
+fn any_value(values: &[ValueMatch], found: Option<&[usize]>, text: Option<&[u8]>, case: Case) -> bool {
+    text.is_some_and(|text| picked(values, found).any(|value| value.matches(text, case)))
 }
 
 /// Whether any of the values matches: one that does settles it, one that is open leaves it open.
-fn any<T>(values: &[T], test: impl Fn(&T) -> Option<bool>) -> Option<bool> {
+fn any<'v, T: 'v>(values: impl Iterator<Item = &'v T>, test: impl Fn(&T) -> Option<bool>) -> Option<bool> {
     let mut result = Some(false);
     for value in values {
         match test(value) {

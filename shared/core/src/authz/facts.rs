@@ -1,6 +1,7 @@
 //! What the rules compare with: read from the request when first needed, then kept.
 
 use super::cidr;
+use super::filing::Filing;
 use super::identity;
 use crate::request::{Attribute, RequestView, Token};
 use std::cell::OnceCell;
@@ -9,6 +10,8 @@ use std::net::IpAddr;
 /// A request, seen by rules.
 pub(super) struct Facts<'v, 'r> {
     request: &'v RequestView<'r>,
+    /// Whether everything is to be tried, indexed or not.
+    plain: bool,
     direct_remote_ip: OnceCell<Option<IpAddr>>,
     remote_ip: OnceCell<Option<IpAddr>>,
     destination_ip: OnceCell<Option<IpAddr>>,
@@ -27,9 +30,10 @@ pub(super) enum Side {
 }
 
 impl<'v, 'r> Facts<'v, 'r> {
-    pub(super) fn new(request: &'v RequestView<'r>) -> Self {
+    pub(super) fn new(request: &'v RequestView<'r>, plain: bool) -> Self {
         Self {
             request,
+            plain,
             direct_remote_ip: OnceCell::new(),
             remote_ip: OnceCell::new(),
             destination_ip: OnceCell::new(),
@@ -39,6 +43,11 @@ impl<'v, 'r> Facts<'v, 'r> {
 
     pub(super) const fn request(&self) -> &'v RequestView<'r> {
         self.request
+    }
+
+    /// What an index finds, if it is there and to be used.
+    pub(super) fn found_by(&self, filing: Option<&Filing>) -> Option<Vec<usize>> {
+        filing.filter(|_| !self.plain).map(|filing| filing.candidates(self, usize::MAX))
     }
 
     /// Every connection has addresses: none that can be read means that the proxy was not set up to tell.

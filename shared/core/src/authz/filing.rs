@@ -4,11 +4,12 @@
 //! by it is a candidate.
 
 use super::cidr::Cidr;
+use super::claims::RequestPrincipal;
 use super::condition::{Condition, Matcher, PathMatch};
 use super::facts::{Facts, Side};
 use super::rule::Rule;
 use super::value_match::ValueMatch;
-use crate::index::{Candidates, Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
+use crate::index::{Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
 use crate::request::Attribute;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ mod peer;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Looked {
     Path,
+    /// What stands between two slashes of the path, by how many are in front.
+    Segment(usize),
     /// In lower case.
     Host,
     Method,
@@ -43,36 +46,63 @@ pub(super) struct Filing(Filed<Looked>);
 
 impl Filing {
     /// `None` where it is not worth it.
-    pub(super) fn new(rules: &[Rule]) -> Option<Self> {
-        if rules.len() < WORTHWHILE {
+    pub(super) fn of_rules(rules: &[Rule]) -> Option<Self> {
+        Self::new(rules, WORTHWHILE, Drawer::rule)
+    }
+
+    /// The same for the entries of a `from` or `to`.
+    pub(super) fn of_alternatives(alternatives: &[Vec<Condition>]) -> Option<Self> {
+        Self::new(alternatives, MANY, |drawer, conditions| drawer.conditions(conditions))
+    }
+
+    /// The same for the values of a condition.
+    pub(super) fn of_values(matcher: &Matcher) -> Option<Self> {
+        let values: Vec<usize> = (0..matcher.count()).collect();
+        Self::new(&values, MANY, |drawer, at| drawer.value_of(matcher, *at))
+    }
+
+    fn new<T>(entries: &[T], worthwhile: usize, draw: impl Fn(&mut Drawer<Looked>, &T)) -> Option<Self> {
+        if entries.len() < worthwhile {
             return None;
         }
         let mut drawer = Drawer::default();
-        for rule in rules {
-            drawer.rule(rule);
+        for entry in entries {
+            let needs = drawer.draft.mark();
+            draw(&mut drawer, entry);
+            drawer.draft.rule(needs);
         }
         Some(Self(drawer.finish()))
     }
 
-    /// The rules that may match, in their order.
-    pub(super) fn candidates<'f>(&'f self, facts: &Facts<'_, '_>) -> Candidates<'f> {
-        let mut candidates = self.0.index.candidates();
-        for (looked, subject) in &self.0.looked {
-            let told =
-                looked.each_text(facts, &mut |text| self.0.index.look_up(*subject, text, &mut candidates));
-            if told.is_none() {
-                self.0.index.all(*subject, &mut candidates);
-            }
-        }
-        self.0.look_up_headers(facts.request().headers(), &mut candidates);
-        candidates
+    /// The first entry that `matches`, and with `any` perhaps another one.
+    pub(super) fn first(
+        &self,
+        facts: &Facts<'_, '_>,
+        any: bool,
+        matches: &mut dyn FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let texts = |looked: &Looked, visit: &mut dyn FnMut(&[u8])| looked.each_text(facts, visit);
+        self.0.first(facts.request().headers(), &texts, any, matches)
+    }
+
+    /// The entries that may match.
+    pub(super) fn candidates(&self, facts: &Facts<'_, '_>, at_most: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.first(facts, false, &mut |at| {
+            found.push(at);
+            found.len() >= at_most
+        });
+        found
     }
 }
+
+/// From how many on alternatives and values are filed: a short list is tried in less time.
+const MANY: usize = 16;
 
 impl LookedAt for Looked {
     fn cost(&self) -> Cost {
         match self {
-            Self::Path | Self::Host | Self::Method | Self::Header(_) => Cost::Read,
+            Self::Path | Self::Segment(_) | Self::Host | Self::Method | Self::Header(_) => Cost::Read,
             Self::Sni
             | Self::Claim(_)
             | Self::Peer
@@ -97,6 +127,13 @@ impl Looked {
         let request = facts.request();
         match self {
             Self::Path => request.path().into_iter().for_each(visit),
+            Self::Segment(at) => {
+                request
+                    .path()
+                    .and_then(|path| path.split(|byte| *byte == b'/').nth(*at))
+                    .into_iter()
+                    .for_each(visit);
+            }
             Self::Host => request.authority().map(folded).iter().for_each(|host| visit(host)),
             Self::Method => request.method().into_iter().for_each(visit),
             Self::Header(name) => request.header_lines(name).for_each(visit),
@@ -127,8 +164,7 @@ impl Looked {
 
 impl Drawer<Looked> {
     fn rule(&mut self, rule: &Rule) {
-        let needs = self.draft.mark();
-        for alternatives in [&rule.to, &rule.from].into_iter().filter(|list| !list.is_empty()) {
+        for alternatives in [&rule.to.list, &rule.from.list].into_iter().filter(|list| !list.is_empty()) {
             let any = self.draft.mark();
             for conditions in alternatives {
                 let all = self.draft.mark();
@@ -140,50 +176,51 @@ impl Drawer<Looked> {
         for conditions in &rule.when {
             self.conditions(conditions);
         }
-        self.draft.rule(needs);
     }
 
     /// What each of them needs.
     fn conditions(&mut self, conditions: &[Condition]) {
         for condition in conditions.iter().filter(|condition| !condition.is_negated()) {
             let any = self.draft.mark();
-            match &condition.matcher {
-                Matcher::Peer(values) => values.iter().for_each(|value| self.peer(value)),
-                Matcher::RequestPrincipal(values) => {
-                    for value in values {
-                        let all = self.draft.mark();
-                        for (claim, value) in value.claims() {
-                            self.value(&Looked::Claim([claim.into()].into()), value);
-                        }
-                        self.draft.all(all);
-                    }
-                }
-                Matcher::Address(side, values) => {
-                    values.iter().for_each(|value| self.block(*side, *value));
-                }
-                Matcher::Port(values) => {
-                    values.iter().for_each(|port| self.key(&Looked::Port, Part::Whole, &port.to_be_bytes()));
-                }
-                Matcher::Host(values) => {
-                    let folded: Vec<ValueMatch> = values.iter().map(ValueMatch::to_lower_case).collect();
-                    self.values(&Looked::Host, &folded);
-                }
-                Matcher::Method(values) => self.values(&Looked::Method, values),
-                Matcher::Path(values) => values.iter().for_each(|value| self.path(value)),
-                Matcher::Header(name, values) => self.values(&Looked::Header(name.clone()), values),
-                Matcher::Sni(values) => self.values(&Looked::Sni, values),
-                Matcher::Claim(path, values) => {
-                    self.values(&Looked::Claim(path.clone().into()), values);
-                }
+            for at in 0..condition.matcher.count() {
+                self.value_of(&condition.matcher, at);
             }
             self.draft.any(any);
         }
     }
 
-    fn values(&mut self, looked: &Looked, values: &[ValueMatch]) {
-        for value in values {
-            self.value(looked, value);
+    /// What one value of a condition needs.
+    fn value_of(&mut self, matcher: &Matcher, at: usize) {
+        match matcher {
+            Matcher::Peer(values) => values.get(at).into_iter().for_each(|value| self.peer(value)),
+            Matcher::RequestPrincipal(values) => {
+                let all = self.draft.mark();
+                for (claim, value) in values.get(at).into_iter().flat_map(RequestPrincipal::claims) {
+                    self.value(&Looked::Claim([claim.into()].into()), value);
+                }
+                self.draft.all(all);
+            }
+            Matcher::Address(side, values) => {
+                values.get(at).into_iter().for_each(|value| self.block(*side, *value));
+            }
+            Matcher::Port(values) => {
+                let ports = values.get(at).into_iter();
+                ports.for_each(|port| self.key(&Looked::Port, Part::Whole, &port.to_be_bytes()));
+            }
+            Matcher::Path(values) => values.get(at).into_iter().for_each(|value| self.path(value)),
+            Matcher::Host(values) => {
+                let folded = values.get(at).map(ValueMatch::to_lower_case);
+                folded.iter().for_each(|value| self.value(&Looked::Host, value));
+            }
+            Matcher::Method(values) => self.plain(&Looked::Method, values, at),
+            Matcher::Header(name, values) => self.plain(&Looked::Header(name.clone()), values, at),
+            Matcher::Sni(values) => self.plain(&Looked::Sni, values, at),
+            Matcher::Claim(path, values) => self.plain(&Looked::Claim(path.clone().into()), values, at),
         }
+    }
+
+    fn plain(&mut self, looked: &Looked, values: &[ValueMatch], at: usize) {
+        values.get(at).into_iter().for_each(|value| self.value(looked, value));
     }
 
     fn value(&mut self, looked: &Looked, value: &ValueMatch) {
@@ -200,6 +237,9 @@ impl Drawer<Looked> {
                 self.key(&Looked::Path, Part::Head, head.as_bytes());
                 if !tail.is_empty() {
                     self.key(&Looked::Path, Part::Tail, tail.as_bytes());
+                }
+                for (at, segment) in template.inner_segments() {
+                    self.key(&Looked::Segment(at), Part::Whole, segment.as_bytes());
                 }
                 self.draft.all(all);
             }

@@ -10,6 +10,12 @@ pub trait AuthzObserver {
         false
     }
 
+    /// Whether any ALLOW rule that matches will do in place of the first one, for one who asks only whether the request may
+    /// pass: what the proxy would have to be asked for is left alone where a rule that does without lets the request pass.
+    fn takes_any_permit(&self) -> bool {
+        false
+    }
+
     /// The rule matched: the first of its action, and with reasons wanted each that did.
     fn matched(&mut self, _rule: &RuleId) {}
 

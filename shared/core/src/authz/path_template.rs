@@ -103,6 +103,23 @@ impl PathTemplate {
         (head, tail)
     }
 
+    /// The literal segments behind an operator that no other literal joins to an end of the path: how many slashes are in
+    /// front of each, and its text.
+    pub(super) fn inner_segments(&self) -> impl Iterator<Item = (usize, &str)> {
+        let last = if self.rest.is_none() { self.parts.len().saturating_sub(1) } else { self.parts.len() };
+        let mut slashes = 0;
+        let parts = self.parts.iter().enumerate().map(move |(at, part)| {
+            let before = slashes;
+            slashes += part.literal().matches('/').count();
+            (at, before, part.literal())
+        });
+        let inner = parts.filter(move |(at, ..)| (1..last).contains(at));
+        let segments = inner.flat_map(|(_, before, text)| {
+            text.split('/').enumerate().map(move |(at, segment)| (before + at, segment))
+        });
+        segments.filter(|(_, segment)| !segment.is_empty())
+    }
+
     /// Whether the whole path matches. Operators stand for URL characters only; a path with a byte beyond ASCII, which Envoy
     /// escapes before it gets here, is `None` where the operators would have to stand for such a byte.
     pub(super) fn matches(&self, path: &[u8]) -> Option<bool> {

@@ -7,6 +7,7 @@ mod conditions;
 mod external;
 mod reasons;
 mod refusals;
+mod shapes;
 
 /// A policy in namespace `shop`: its name and its spec.
 fn policy(name: &str, spec: &str) -> String {

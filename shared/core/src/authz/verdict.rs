@@ -1,6 +1,6 @@
 //! What an evaluation ends with.
 
-use super::observe::Unmet;
+use super::rule::Field;
 use crate::effect::LocalReply;
 use mesh_policy_istio::authorization_policy::Action;
 use std::fmt;
@@ -73,18 +73,19 @@ pub struct Shadow<'p> {
 pub struct NearestMiss<'p> {
     /// The rule.
     pub rule: &'p RuleId,
-    /// What it lacked; of several `from` or `to`, the one that lacked least.
-    pub unmet: Vec<Unmet>,
+    /// The fields that it lacked; of several `from` or `to`, those of the one that lacked least.
+    pub fields: Vec<Field>,
 }
 
 /// The rule and the fields that it lacked, without what the request had there.
 impl fmt::Display for NearestMiss<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.rule)?;
-        for (index, unmet) in self.unmet.iter().take(MOST_FIELDS).enumerate() {
-            write!(f, "{}{}", if index == 0 { ':' } else { ',' }, unmet.field)?;
+        for (index, field) in self.fields.iter().take(MOST_FIELDS).enumerate() {
+            f.write_str(if index == 0 { ":" } else { "," })?;
+            field.fmt(f)?;
         }
-        if self.unmet.len() > MOST_FIELDS { f.write_str(",..") } else { Ok(()) }
+        if self.fields.len() > MOST_FIELDS { f.write_str(",..") } else { Ok(()) }
     }
 }
 
@@ -179,7 +180,7 @@ impl<'p> Verdict<'p> {
     /// names and fields of the policies only, without white space.
     #[must_use]
     pub fn reason(&self, miss: Option<&NearestMiss<'_>>) -> String {
-        let text = match (self.determining, miss) {
+        let mut text = match (self.determining, miss) {
             (Some(rule), _) if !self.allowed && rule.policy().action == Action::Custom => {
                 format!("{rule}{BAD_CUSTOM}")
             }
@@ -187,26 +188,29 @@ impl<'p> Verdict<'p> {
             (None, None) => NO_RULE.to_owned(),
             (None, Some(miss)) => format!("{NO_RULE};nearest={miss}"),
         };
-        text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect()
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            text = text.chars().map(|c| if c.is_ascii_graphic() { c } else { '_' }).collect();
+        }
+        text
     }
 
     /// The answer to a denied request, in the words of Envoy's RBAC filter.
     #[must_use]
     pub fn local_reply(&self) -> Option<LocalReply> {
-        self.denial(None)
+        self.denial(&self.reason(None))
     }
 
-    /// The same; `miss` is added to the details, where Envoy's filter says no more than that no rule matched.
+    /// The same, for this [`Verdict::reason`]: what it says of a nearest miss is added to the details, where Envoy's filter
+    /// says no more than that no rule matched.
     #[must_use]
-    pub fn denial(&self, miss: Option<&NearestMiss<'_>>) -> Option<LocalReply> {
+    pub fn denial(&self, reason: &str) -> Option<LocalReply> {
         const PERMISSION_DENIED: u32 = 7;
         if self.allowed {
             return None;
         }
-        let name = self.reason(None);
-        let more = match (self.determining, miss) {
-            (None, Some(_)) => self.reason(miss).split_off(NO_RULE.len()),
-            _ => String::new(),
+        let (name, more) = match (self.determining, reason.strip_prefix(NO_RULE)) {
+            (None, Some(more)) => (NO_RULE, more),
+            _ => (reason, ""),
         };
         Some(LocalReply {
             status: 403,

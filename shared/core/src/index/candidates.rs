@@ -1,19 +1,28 @@
 //! Rules from several lists, in their order.
 
+use super::Looked;
+
 /// How many lists are held without a heap: a request rarely finds more than a handful.
 const HELD: usize = 12;
 
 /// The rules that are to be verified, ascending, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Candidates<'i> {
+pub(super) struct Candidates<'i> {
     lists: [&'i [u32]; HELD],
     count: usize,
     /// What found no room: descending once it is being read.
     more: Vec<u32>,
     sorted: bool,
+    /// What the keys that were found tell their rules apart by.
+    pub(super) branches: Vec<Looked>,
 }
 
 impl<'i> Candidates<'i> {
+    /// None yet, with branches to follow.
+    pub(super) fn following(branches: Vec<Looked>) -> Self {
+        Self { branches, ..Self::default() }
+    }
+
     /// Adds an ascending list.
     pub(super) fn add(&mut self, list: &'i [u32]) {
         if list.is_empty() {

@@ -1,6 +1,6 @@
 //! An index whose subjects are what its owner looks at: while rules are written down, and while requests are looked up.
 
-use super::{Candidates, Cost, Draft, Index, Part, Subject};
+use super::{Candidates, Cost, Draft, Index, Looked, Part, Subject};
 use crate::request::HeaderMap;
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,11 +18,13 @@ pub(crate) trait LookedAt: Clone + Eq + Hash {
 pub(crate) struct Drawer<L> {
     pub(crate) draft: Draft,
     subjects: HashMap<L, Subject>,
+    /// What they are, by number.
+    looked: Vec<L>,
 }
 
 impl<L> Default for Drawer<L> {
     fn default() -> Self {
-        Self { draft: Draft::default(), subjects: HashMap::new() }
+        Self { draft: Draft::default(), subjects: HashMap::new(), looked: Vec::new() }
     }
 }
 
@@ -35,6 +37,7 @@ impl<L: LookedAt> Drawer<L> {
             None => {
                 let subject = self.draft.subject(looked.cost());
                 self.subjects.insert(looked.clone(), subject);
+                self.looked.push(looked.clone());
                 subject
             }
         };
@@ -45,31 +48,111 @@ impl<L: LookedAt> Drawer<L> {
     pub(crate) fn finish(self) -> Filed<L> {
         let index = self.draft.finish();
         let (mut looked, mut headers) = (Vec::new(), Vec::new());
-        for (what, subject) in self.subjects.into_iter().filter(|(_, subject)| index.uses(*subject)) {
-            match what.header() {
-                Some(name) => headers.push((name.into(), subject)),
-                None => looked.push((what, subject)),
+        for cost in [Cost::Read, Cost::Fetched] {
+            for (what, subject) in self.looked.iter().zip(0..) {
+                match what.header() {
+                    _ if what.cost() != cost || !index.uses(subject) => {}
+                    Some(name) => headers.push((name.into(), subject)),
+                    None => looked.push((what.clone(), subject)),
+                }
             }
         }
-        looked.sort_unstable_by_key(|(_, subject)| *subject);
         headers.sort_unstable();
-        Filed { index, looked, headers }
+        let all = if index.branches.is_empty() { Vec::new() } else { self.looked };
+        Filed { index, looked, headers, all }
     }
 }
 
 /// Rules, filed.
 #[derive(Debug)]
 pub(crate) struct Filed<L> {
-    pub(crate) index: Index,
-    /// What rules are filed by, but for headers.
-    pub(crate) looked: Vec<(L, Subject)>,
+    index: Index,
+    /// What rules are filed by, but for headers; first what is read.
+    looked: Vec<(L, Subject)>,
     /// The headers that rules are filed by, by name.
     headers: Vec<(Box<str>, Subject)>,
+    /// All that rules look at, by subject, where there are branches.
+    all: Vec<L>,
 }
 
-impl<L> Filed<L> {
+/// Visits every text that a condition on something could be compared with; `None` when it cannot be told.
+pub(crate) type Texts<'t, L> = &'t dyn Fn(&L, &mut dyn FnMut(&[u8])) -> Option<()>;
+
+impl<L: LookedAt> Filed<L> {
+    /// The first rule that `matches`, of those that can; or with `any` another one, if that spares the request something.
+    ///
+    /// Nothing is fetched that can find only rules behind one that matches by what is at hand.
+    #[inline(never)]
+    pub(crate) fn first(
+        &self,
+        headers: &HeaderMap<'_>,
+        texts: Texts<'_, L>,
+        any: bool,
+        matches: &mut dyn FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let mut candidates = self.index.candidates();
+        let fetched = self.looked.iter().position(|(what, _)| what.cost() == Cost::Fetched);
+        let (read, fetched) = fetched
+            .and_then(|begin| self.looked.split_at_checked(begin))
+            .unwrap_or((self.looked.as_slice(), &[]));
+        for (what, subject) in read {
+            self.look_up(what, *subject, texts, &mut candidates);
+        }
+        self.look_up_headers(headers, &mut candidates);
+        let branches = self.follow(None, texts, &mut candidates);
+        let found = candidates.find(|at| matches(*at));
+        if (any && found.is_some()) || (fetched.is_empty() && branches.is_empty()) {
+            return found;
+        }
+        let end = found.unwrap_or(usize::MAX);
+        let mut candidates = Candidates::following(branches);
+        for (what, subject) in fetched.iter().filter(|(_, subject)| self.finds_before(end, *subject)) {
+            self.look_up(what, *subject, texts, &mut candidates);
+        }
+        self.follow(Some(end), texts, &mut candidates);
+        candidates.take_while(|at| *at < end).find(|at| matches(*at)).or(found)
+    }
+
+    fn look_up<'f>(
+        &'f self,
+        what: &L,
+        subject: Subject,
+        texts: Texts<'_, L>,
+        candidates: &mut Candidates<'f>,
+    ) {
+        if texts(what, &mut |text| self.index.look_up(subject, text, candidates)).is_none() {
+            self.index.all(subject, candidates);
+        }
+    }
+
+    /// Whether any rule in front of `end` is filed by this.
+    fn finds_before(&self, end: usize, subject: Subject) -> bool {
+        self.index.filed_by(subject).first().is_some_and(|rule| super::position(*rule) < end)
+    }
+
+    /// Adds what the branches of `candidates` find. What must be fetched waits for the `end` to be known; until then it is
+    /// given back.
+    fn follow<'f>(
+        &'f self,
+        end: Option<usize>,
+        texts: Texts<'_, L>,
+        candidates: &mut Candidates<'f>,
+    ) -> Vec<Looked> {
+        let (mut waiting, mut next) = (Vec::new(), 0);
+        while let Some(branch) = candidates.branches.get(next).copied() {
+            next += 1;
+            let Some(what) = self.all.get(usize::from(branch.at)) else { continue };
+            if end.is_none() && what.cost() == Cost::Fetched {
+                waiting.push(branch);
+            } else if end.is_none_or(|end| self.finds_before(end, branch.subject)) {
+                self.look_up(what, branch.subject, texts, candidates);
+            }
+        }
+        waiting
+    }
+
     /// Adds the rules that the lines of `headers` find, each line by itself.
-    pub(crate) fn look_up_headers<'f>(&'f self, headers: &HeaderMap<'_>, candidates: &mut Candidates<'f>) {
+    fn look_up_headers<'f>(&'f self, headers: &HeaderMap<'_>, candidates: &mut Candidates<'f>) {
         if self.headers.is_empty() {
             return;
         }

@@ -5,6 +5,13 @@ fn found(index: &Index, texts: &[(Subject, &str)]) -> Vec<usize> {
     for (subject, text) in texts {
         index.look_up(*subject, text.as_bytes(), &mut candidates);
     }
+    let mut next = 0;
+    while let Some(Looked { at, subject }) = candidates.branches.get(next).copied() {
+        next += 1;
+        for (_, text) in texts.iter().filter(|(looked, _)| *looked == at) {
+            index.look_up(subject, text.as_bytes(), &mut candidates);
+        }
+    }
     candidates.collect()
 }
 
@@ -129,6 +136,107 @@ fn many_lists_are_one_order() {
     let index = index_of(&keys);
     assert_eq!(found(&index, &[(0, &"x".repeat(60))]), (0..100).collect::<Vec<_>>());
     assert_eq!(found(&index, &[(0, &"x".repeat(10)), (0, &"x".repeat(11))]).len(), 24);
+}
+
+/// Rules that each need all of some keys.
+fn index_of_all<'t>(rules: impl Iterator<Item = Vec<(Subject, Part, &'t str)>>) -> Index {
+    let mut draft = Draft::default();
+    for _ in 0..3 {
+        draft.subject(Cost::Read);
+    }
+    for keys in rules {
+        let mark = draft.mark();
+        for (subject, part, text) in keys {
+            draft.key(subject, part, text.as_bytes());
+        }
+        draft.rule(mark);
+    }
+    draft.finish()
+}
+
+fn digits(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("{number:02}")).collect()
+}
+
+#[test]
+fn rules_that_share_a_key_are_told_apart_by_others() {
+    let digits = digits(100);
+    let rules = (0..10_000).map(|rule| {
+        vec![(0, Part::Whole, digits[rule / 100].as_str()), (1, Part::Whole, digits[rule % 100].as_str())]
+    });
+    let index = index_of_all(rules);
+    assert_eq!(found(&index, &[(0, "12"), (1, "34")]), [1234]);
+    assert!(found(&index, &[(0, "12")]).is_empty() || found(&index, &[(1, "34")]).is_empty());
+    assert_eq!(
+        index.lists.rules.len(),
+        20_000 + 10_000,
+        "each in one list, and in one of each level's subject"
+    );
+    // Three of twenty each.
+    let rules = (0..8_000).map(|rule| {
+        let digit = |number: usize| digits[number % 20].as_str();
+        [digit(rule), digit(rule / 20), digit(rule / 400)]
+            .into_iter()
+            .zip(0..)
+            .map(|(text, subject)| (subject, Part::Whole, text))
+            .collect()
+    });
+    let index = index_of_all(rules);
+    assert_eq!(found(&index, &[(0, "11"), (1, "07"), (2, "19")]), [11 + 7 * 20 + 19 * 400]);
+}
+
+#[test]
+fn rules_that_nothing_tells_apart_stay_together() {
+    let keys = |rule: usize| match rule % 10 {
+        // One in ten has no more than the others share.
+        0 => vec![(0, Part::Head, "/")],
+        _ => vec![(0, Part::Head, "/"), (1, Part::Whole, "x")],
+    };
+    let index = index_of_all((0..100).map(keys));
+    assert!(index.branches.is_empty());
+    assert_eq!(found(&index, &[(0, "/a"), (1, "x")]).len(), 100);
+}
+
+#[test]
+fn what_branches_cannot_tell_is_found() {
+    let digits = digits(50);
+    let index = index_of_all((0..2_000).map(|rule| {
+        let mut keys = vec![(0, Part::Whole, digits[rule / 40].as_str())];
+        keys.extend((rule % 4 > 0).then(|| (1, Part::Whole, digits[rule % 40].as_str())));
+        keys
+    }));
+    let left: Vec<usize> = (120..160).step_by(4).collect();
+    assert_eq!(found(&index, &[(0, "03")]), left);
+    let mut rules = left;
+    rules.extend([127, 129]);
+    rules.sort_unstable();
+    assert_eq!(found(&index, &[(0, "03"), (1, "07"), (1, "09")]), rules);
+    // Of a branch, too, all can be had.
+    let branch = index.branches.first().unwrap().looked;
+    let mut candidates = index.candidates();
+    index.all(branch.subject, &mut candidates);
+    assert_eq!(candidates.count(), 30);
+}
+
+#[test]
+fn alternatives_are_not_filed_by_every_two_of_them() {
+    let digits = digits(100);
+    let mut draft = Draft::default();
+    let subjects = [draft.subject(Cost::Read), draft.subject(Cost::Read)];
+    for _ in 0..20 {
+        let mark = draft.mark();
+        for subject in subjects {
+            let any = draft.mark();
+            for text in &digits {
+                draft.key(subject, Part::Whole, text.as_bytes());
+            }
+            draft.any(any);
+        }
+        draft.rule(mark);
+    }
+    let index = draft.finish();
+    // 2 000 keys find rules, half of them would do.
+    assert!(index.lists.rules.len() <= 40_000, "{}", index.lists.rules.len());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::condition::{self, Condition, Named};
 use super::re2::FullMatch;
 use super::string_matcher::{StringMatcher, UriMatcher};
 use super::virtual_host::Route;
-use crate::index::{Candidates, Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
+use crate::index::{Cost, Drawer, Filed, LookedAt, Part, WORTHWHILE};
 use crate::request::RequestView;
 
 /// What a condition looks at.
@@ -46,14 +46,17 @@ impl Filing {
         Some(Self(drawer.finish()))
     }
 
-    /// The routes that may match, in their order: as indices of the positions that this was made from.
-    pub(super) fn candidates<'f>(&'f self, request: &RequestView<'_>) -> Candidates<'f> {
-        let mut candidates = self.0.index.candidates();
-        for (looked, subject) in &self.0.looked {
-            looked.each_text(request, &mut |text| self.0.index.look_up(*subject, text, &mut candidates));
-        }
-        self.0.look_up_headers(request.headers(), &mut candidates);
-        candidates
+    /// The first route that `matches`, as an index of the positions that this was made from.
+    pub(super) fn first(
+        &self,
+        request: &RequestView<'_>,
+        matches: &mut dyn FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let texts = |looked: &Looked, visit: &mut dyn FnMut(&[u8])| {
+            looked.each_text(request, visit);
+            Some(())
+        };
+        self.0.first(request.headers(), &texts, false, matches)
     }
 }
 

@@ -15,6 +15,7 @@ mod hosts;
 mod matching;
 mod observing;
 mod rejections;
+mod shapes;
 mod steering;
 mod warnings;
 

@@ -23,7 +23,7 @@ pub(super) struct VirtualHost {
     /// The first that matches wins.
     pub(super) routes: Vec<usize>,
     /// Where there are many.
-    filing: Option<Filing>,
+    pub(super) filing: Option<Filing>,
     /// Those that cannot match at this proxy: kept for whoever asks why.
     pub(super) excluded: Vec<(usize, Why)>,
 }
@@ -73,7 +73,8 @@ impl VirtualHost {
             |position: &usize| routes.get(*position).is_some_and(|route| route.verify(request, &mut ()));
         match &self.filing {
             Some(filing) => {
-                filing.candidates(request).filter_map(|at| self.routes.get(at).copied()).find(matches)
+                let mut at_matches = |at: usize| self.routes.get(at).is_some_and(matches);
+                self.routes.get(filing.first(request, &mut at_matches)?).copied()
             }
             None => self.routes.iter().copied().find(matches),
         }

@@ -1,5 +1,7 @@
 //! Crowds: many rules that share keys, nest them and nearly have them.
 
+mod crowd;
+
 use super::{Asked, Crowd};
 use crate::generate::{self, Draw};
 use serde_json::{Map, Value, json};
@@ -24,6 +26,12 @@ pub fn authorization(seed: u64, requests: usize) -> Crowd {
     }
     for resource in &mut resources {
         odd_rules(&mut draw, resource);
+        if draw.percent(25) {
+            crowd::stretch(&mut draw, resource);
+        }
+    }
+    if draw.percent(40) {
+        resources.push(crowd::policy(&mut draw));
     }
     if action == "AUDIT" {
         for resource in &mut resources {
@@ -73,7 +81,12 @@ fn odd_rules(draw: &mut Draw, resource: &mut Value) {
 #[must_use]
 pub fn routing(seed: u64, requests: usize) -> Crowd {
     let mut draw = Draw::new(seed);
-    let rules: Vec<Value> = (0..draw.between(1, 30)).map(|number| rule(&mut draw, number)).collect();
+    let mut rules: Vec<Value> = (0..draw.between(1, 30)).map(|number| rule(&mut draw, number)).collect();
+    if draw.percent(40) {
+        let more = crowd::routes(&mut draw);
+        let place = draw.between(0, rules.len());
+        rules.splice(place..place, more);
+    }
     let spec = json!({ "hosts": ["a.example", "*.a.example"], "gateways": ["default/edge"], "http": rules });
     let resource = json!({
         "apiVersion": "networking.istio.io/v1",

@@ -65,7 +65,7 @@ fn the_nearest_miss_lacks_least() {
     let fields = |request: &Request, at_most: usize| {
         request.see(|view| {
             let miss = authorizer.nearest_miss(view, at_most)?;
-            let fields: Vec<String> = miss.unmet.into_iter().map(|unmet| unmet.field).collect();
+            let fields: Vec<String> = miss.fields.iter().map(ToString::to_string).collect();
             Some(format!("{} {}", miss.rule.index(), fields.join(" ")))
         })
     };
