@@ -217,6 +217,9 @@ const fn place(hash: u64) -> (usize, u8) {
 mod tests {
     use super::*;
 
+    /// Its name, and each of its texts.
+    type Shape = (&'static str, fn(usize) -> String);
+
     /// How many keys are looked at to find each of `texts`, at most and in all.
     fn looks(texts: &[String]) -> (usize, usize) {
         let mut bytes = Vec::new();
@@ -244,7 +247,7 @@ mod tests {
 
     #[test]
     fn keys_that_differ_in_a_few_digits_are_spread() {
-        let shapes: [(&str, fn(usize) -> String); 8] = [
+        let shapes: [Shape; 8] = [
             ("digits behind", |n| format!("/api/v1/service-{n:05}/")),
             ("digits at the end of a word", |n| format!("/api/v1/svc{n:05}")),
             ("digits at the begin of a word", |n| format!("/api/v1/{n:05}")),

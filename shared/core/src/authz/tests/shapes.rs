@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Its name, how many rules, each of them, the request, and how many rules are verified at most.
+type Shape = (&'static str, usize, Box<dyn Fn(usize) -> String>, Request, usize);
+
 /// One policy a hundred rules.
 fn crowd(action: &str, rules: impl Iterator<Item = String>) -> Authorizer {
     let rules: Vec<String> = rules.collect();
@@ -42,7 +45,7 @@ fn few_rules_are_verified_however_they_share_their_conditions() {
     let get = Request::get;
     let methods = ["GET", "PUT", "POST", "HEAD", "DELETE"];
     let deep = "/x".repeat(100);
-    let shapes: Vec<(&str, usize, Box<dyn Fn(usize) -> String>, Request, usize)> = vec![
+    let shapes: Vec<Shape> = vec![
         (
             "paths x headers",
             10_000,

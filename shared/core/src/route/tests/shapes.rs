@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// Its name, how many routes, what each matches, the request, and how many routes are verified at most.
+type Shape = (&'static str, usize, Box<dyn Fn(usize) -> String>, Sent, usize);
+
 /// How many routes are verified until one matches, and whether one does; as trying all of them finds it.
 fn verified(table: &RouteTable, sent: &Sent) -> (usize, bool) {
     sent.view(|request| {
@@ -23,7 +26,7 @@ fn verified(table: &RouteTable, sent: &Sent) -> (usize, bool) {
 fn few_routes_are_verified_however_they_share_their_conditions() {
     let header = |n: usize| format!("headers: {{x-tenant: {{exact: t{n}}}}}");
     let deep = "/x".repeat(100);
-    let shapes: Vec<(&str, usize, Box<dyn Fn(usize) -> String>, Sent, usize)> = vec![
+    let shapes: Vec<Shape> = vec![
         ("headers", 5_000, Box::new(header), Sent::new("GET http://shop.io/", &[("x-tenant", "t471")]), 1),
         (
             "paths x headers",
