@@ -59,23 +59,45 @@ impl Attributes for () {
 /// A request as it arrived: its headers, and its attributes when asked for. Each attribute is fetched once at most.
 pub struct RequestView<'r> {
     headers: &'r HeaderMap<'r>,
+    // Asked for by nearly every condition, so they are looked for once.
+    method: Option<&'r [u8]>,
+    authority: Option<&'r [u8]>,
+    scheme: Option<&'r [u8]>,
+    path_and_query: Option<&'r [u8]>,
+    path: Option<&'r [u8]>,
     attributes: &'r dyn Attributes,
     fetched: [OnceCell<Option<Vec<u8>>>; Attribute::COUNT],
     token: OnceCell<Token>,
-    /// Asked for by nearly every condition, so its end is looked for once.
-    path_length: OnceCell<usize>,
 }
 
 impl<'r> RequestView<'r> {
     /// A view over headers and a source of attributes.
     #[must_use]
+    #[inline]
     pub fn new(headers: &'r HeaderMap<'r>, attributes: &'r dyn Attributes) -> Self {
+        let (mut method, mut authority, mut scheme, mut path_and_query) = (None, None, None, None);
+        for (name, value) in headers.iter() {
+            let [b':', name @ ..] = name else { continue };
+            let found = match name {
+                b"method" => &mut method,
+                b"authority" => &mut authority,
+                b"scheme" => &mut scheme,
+                b"path" => &mut path_and_query,
+                _ => continue,
+            };
+            // The first, should there ever be two.
+            found.get_or_insert(value);
+        }
         Self {
             headers,
+            method,
+            authority,
+            scheme,
+            path_and_query,
+            path: path_and_query.map(without_query),
             attributes,
             fetched: Default::default(),
             token: OnceCell::new(),
-            path_length: OnceCell::new(),
         }
     }
 
@@ -86,6 +108,7 @@ impl<'r> RequestView<'r> {
     }
 
     /// The lines of a header, by lower-case name: see [`HeaderMap::lines`].
+    #[inline]
     pub fn header_lines<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'r [u8]> + 'n {
         self.headers.lines(name)
     }
@@ -98,34 +121,37 @@ impl<'r> RequestView<'r> {
 
     /// `:method`.
     #[must_use]
-    pub fn method(&self) -> Option<&'r [u8]> {
-        self.headers.first(":method")
+    #[inline]
+    pub const fn method(&self) -> Option<&'r [u8]> {
+        self.method
     }
 
     /// `:authority`, port included.
     #[must_use]
-    pub fn authority(&self) -> Option<&'r [u8]> {
-        self.headers.first(":authority")
+    #[inline]
+    pub const fn authority(&self) -> Option<&'r [u8]> {
+        self.authority
     }
 
     /// `:scheme`.
     #[must_use]
-    pub fn scheme(&self) -> Option<&'r [u8]> {
-        self.headers.first(":scheme")
+    #[inline]
+    pub const fn scheme(&self) -> Option<&'r [u8]> {
+        self.scheme
     }
 
     /// `:path`, with its query.
     #[must_use]
-    pub fn path_and_query(&self) -> Option<&'r [u8]> {
-        self.headers.first(":path")
+    #[inline]
+    pub const fn path_and_query(&self) -> Option<&'r [u8]> {
+        self.path_and_query
     }
 
     /// The path that rules compare: `:path` up to the first `?` or `#`.
     #[must_use]
-    pub fn path(&self) -> Option<&'r [u8]> {
-        let whole = self.path_and_query()?;
-        let end = || whole.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(whole.len());
-        whole.get(..*self.path_length.get_or_init(end))
+    #[inline]
+    pub const fn path(&self) -> Option<&'r [u8]> {
+        self.path
     }
 
     /// What stands behind the first `?`, without fragment.
@@ -138,6 +164,7 @@ impl<'r> RequestView<'r> {
 
     /// Whether Envoy treats this as a gRPC request: content type `application/grpc`, alone or followed by `+`.
     #[must_use]
+    #[inline]
     pub fn is_grpc(&self) -> bool {
         self.headers
             .first("content-type")
@@ -157,9 +184,40 @@ impl<'r> RequestView<'r> {
     }
 }
 
+#[inline]
+fn without_query(path_and_query: &[u8]) -> &[u8] {
+    let end = path_and_query.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    end.and_then(|end| path_and_query.get(..end)).unwrap_or(path_and_query)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pseudo_headers_are_told_from_others() {
+        let buffer = HeaderMap::write(&[
+            ("path", b"/no".as_slice()),
+            (":path", b"/a"),
+            (":paths", b"/no"),
+            (":method", b"GET"),
+            ("x", b""),
+            (":scheme", b"https"),
+            (":authority", b"\xff"),
+            (":path", b"/later"),
+        ]);
+        let headers = HeaderMap::parse(&buffer).unwrap();
+        let request = RequestView::new(&headers, &());
+        assert_eq!(request.path_and_query(), Some(b"/a".as_slice()));
+        assert_eq!(request.path(), Some(b"/a".as_slice()));
+        assert_eq!(request.method(), Some(b"GET".as_slice()));
+        assert_eq!(request.scheme(), Some(b"https".as_slice()));
+        assert_eq!(request.authority(), Some(b"\xff".as_slice()));
+        let none = HeaderMap::parse(b"").unwrap();
+        let request = RequestView::new(&none, &());
+        assert_eq!((request.path(), request.method()), (None, None));
+        assert_eq!((request.scheme(), request.authority()), (None, None));
+    }
 
     #[test]
     fn path_and_query_are_cut_at_the_first_mark() {

@@ -72,7 +72,8 @@ pub struct RouteTable {
     virtual_hosts: Vec<VirtualHost>,
     domains: Domains,
     is_sidecar: bool,
-    fingerprint: u64,
+    /// As text, which is how it is published.
+    fingerprint: String,
     steering: Steering,
 }
 

@@ -189,7 +189,7 @@ pub fn header_map(map: Map) -> Result<Received, HostError> {
 }
 
 /// Replaces all lines of a header by one.
-pub fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
+pub fn set_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: pointers and lengths are those of live slices, which the proxy only reads during the call.
     let status = unsafe {
         proxy_replace_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -198,7 +198,7 @@ pub fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
 }
 
 /// Appends a line.
-pub fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
+pub fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
     // SAFETY: as in `set_header`.
     let status = unsafe {
         proxy_add_header_map_value(map as u32, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -207,7 +207,7 @@ pub fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
 }
 
 /// Deletes all lines of a header.
-pub fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
+pub fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
     // SAFETY: as in `set_header`.
     let status = unsafe { proxy_remove_header_map_value(map as u32, name.as_ptr(), name.len()) };
     HostError::check("proxy_remove_header_map_value", status)

@@ -6,6 +6,7 @@
 
 use crate::abi;
 use crate::host_call::Map;
+use crate::kept::KeptEdits;
 use mesh_policy_core::effect::HeaderEdit;
 use mesh_policy_core::request::HeaderMap;
 
@@ -14,19 +15,19 @@ const CONTENT_TYPE: &str = "content-type";
 /// The response-code details of a response that an upstream gave.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// The edits as they are to be carried out on the response that is on its way back.
-pub fn settled<'e>(edits: Vec<HeaderEdit<'e>>) -> Vec<HeaderEdit<'e>> {
-    if !edits.iter().any(is_of_content_type) {
-        return edits;
+/// The edits for the response that is on its way back, where these are not the ones to carry out.
+pub fn settled(edits: &KeptEdits) -> Option<Vec<HeaderEdit<'_>>> {
+    if !edits.iter().any(|change| change.name().eq_ignore_ascii_case(CONTENT_TYPE.as_bytes())) {
+        return None;
     }
     // What cannot be told is taken for an upstream's.
     let details = abi::property(&["response", "code_details"]).ok().flatten();
     if details.is_none_or(|details| details == VIA_UPSTREAM) {
-        return edits;
+        return None;
     }
-    let Ok(buffer) = abi::header_map(Map::ResponseHeaders) else { return edits };
-    let Ok(headers) = HeaderMap::parse(&buffer) else { return edits };
-    of_local_reply(edits, headers.first(CONTENT_TYPE))
+    let buffer = abi::header_map(Map::ResponseHeaders).ok()?;
+    let headers = HeaderMap::parse(&buffer).ok()?;
+    Some(of_local_reply(edits.iter().map(|change| change.edit()).collect(), headers.first(CONTENT_TYPE)))
 }
 
 fn is_of_content_type(edit: &HeaderEdit<'_>) -> bool {

@@ -141,16 +141,20 @@ pub(crate) fn header_map(_: Map) -> Result<Received, HostError> {
     })
 }
 
-pub(crate) fn set_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
-    call("proxy_replace_header_map_value", |_| Effect::SetHeader(map, name.to_owned(), value.to_vec()))
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub(crate) fn add_header(map: Map, name: &str, value: &[u8]) -> Result<(), HostError> {
-    call("proxy_add_header_map_value", |_| Effect::AddHeader(map, name.to_owned(), value.to_vec()))
+pub(crate) fn set_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    call("proxy_replace_header_map_value", |_| Effect::SetHeader(map, text(name), value.to_vec()))
 }
 
-pub(crate) fn remove_header(map: Map, name: &str) -> Result<(), HostError> {
-    call("proxy_remove_header_map_value", |_| Effect::RemoveHeader(map, name.to_owned()))
+pub(crate) fn add_header(map: Map, name: &[u8], value: &[u8]) -> Result<(), HostError> {
+    call("proxy_add_header_map_value", |_| Effect::AddHeader(map, text(name), value.to_vec()))
+}
+
+pub(crate) fn remove_header(map: Map, name: &[u8]) -> Result<(), HostError> {
+    call("proxy_remove_header_map_value", |_| Effect::RemoveHeader(map, text(name)))
 }
 
 pub(crate) fn property(path: &[&str]) -> Result<Option<Vec<u8>>, HostError> {
@@ -175,11 +179,7 @@ pub(crate) fn send_local_reply(
     grpc_status: u32,
 ) -> Result<(), HostError> {
     let headers = HeaderMap::parse(headers)
-        .map(|map| {
-            map.iter()
-                .map(|(name, value)| (String::from_utf8_lossy(name).into_owned(), value.to_vec()))
-                .collect()
-        })
+        .map(|map| map.iter().map(|(name, value)| (text(name), value.to_vec())).collect())
         .map_err(|_| HostError { call: "proxy_send_local_response", status: crate::Status::ParseFailure })?;
     call("proxy_send_local_response", |proxy| Effect::LocalReply {
         context: proxy.context,

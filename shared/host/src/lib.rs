@@ -26,6 +26,7 @@ mod facts;
 mod failure;
 mod filter;
 mod host_call;
+mod kept;
 mod module;
 mod node;
 pub mod phase;

@@ -4,7 +4,8 @@ use crate::filter::Filter;
 use crate::host_call::Action;
 use crate::root::Root;
 use crate::stream::Stream;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// All contexts of one VM.
 ///
@@ -19,14 +20,38 @@ pub struct Module<F> {
     /// Streams that were created before that one and whose request has not come yet, each with its root.
     created: BTreeMap<u32, u32>,
     /// Streams that are not done with: held, or with changes to the response.
-    streams: BTreeMap<u32, Stream<F>>,
+    streams: HashMap<u32, Stream<F>, BuildHasherDefault<ByContext>>,
+}
+
+/// Spreads the numbers of contexts, which the proxy counts up, over a map.
+#[derive(Debug, Clone, Copy, Default)]
+struct ByContext(u64);
+
+impl Hasher for ByContext {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(self.0 as u32 ^ u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, context: u32) {
+        self.0 = u64::from(context).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        // The high bits depend on all of the number.
+        self.0 >> 32
+    }
 }
 
 impl<F: Filter> Module<F> {
     /// No context yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { roots: Vec::new(), newest: None, created: BTreeMap::new(), streams: BTreeMap::new() }
+        Self {
+            roots: Vec::new(),
+            newest: None,
+            created: BTreeMap::new(),
+            streams: HashMap::with_hasher(BuildHasherDefault::new()),
+        }
     }
 
     /// A new context: a root when `parent` is 0, else a stream of the root `parent`.

@@ -2,7 +2,6 @@
 
 use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply};
 use mesh_policy_core::request::HeaderMap;
-use std::borrow::Cow;
 
 /// What is to be done with a request. The default lets it pass untouched.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,21 +50,6 @@ fn is_absent<'e>(
         !matches!(edit, HeaderEdit::Remove(_)) && edit.name().eq_ignore_ascii_case(name)
     };
     is_ordinary && headers.first(name).is_none() && !before.any(comes)
-}
-
-/// The edit without borrows, to be kept until the response.
-pub fn owned(edit: HeaderEdit<'_>) -> HeaderEdit<'static> {
-    fn text(text: Cow<'_, str>) -> Cow<'static, str> {
-        Cow::Owned(text.into_owned())
-    }
-    fn bytes(bytes: Cow<'_, [u8]>) -> Cow<'static, [u8]> {
-        Cow::Owned(bytes.into_owned())
-    }
-    match edit {
-        HeaderEdit::Set(name, value) => HeaderEdit::Set(text(name), bytes(value)),
-        HeaderEdit::Add(name, value) => HeaderEdit::Add(text(name), bytes(value)),
-        HeaderEdit::Remove(name) => HeaderEdit::Remove(text(name)),
-    }
 }
 
 #[cfg(test)]

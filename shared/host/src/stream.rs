@@ -7,10 +7,11 @@ use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::host_call::{Action, HostError, LogLevel, Map};
-use crate::plan::{self, Plan};
+use crate::kept::{Change, KeptEdits};
+use crate::plan::Plan;
 use crate::reply;
 use crate::root::Shared;
-use mesh_policy_core::effect::{FaultDecision, HeaderEdit, LocalReply};
+use mesh_policy_core::effect::{FaultDecision, LocalReply};
 use mesh_policy_core::request::{HeaderMap, RequestView};
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,20 +20,21 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Stream<F> {
     id: u32,
+    /// Until the request has been judged.
     filter: Option<Rc<F>>,
     shared: Rc<Shared>,
-    response_edits: Vec<HeaderEdit<'static>>,
+    response_edits: KeptEdits,
     held: Option<Held>,
 }
 
 impl<F: Filter> Stream<F> {
-    pub(crate) const fn new(id: u32, filter: Option<Rc<F>>, shared: Rc<Shared>) -> Self {
-        Self { id, filter, shared, response_edits: Vec::new(), held: None }
+    pub(crate) fn new(id: u32, filter: Option<Rc<F>>, shared: Rc<Shared>) -> Self {
+        Self { id, filter, shared, response_edits: KeptEdits::default(), held: None }
     }
 
     /// The request's headers have arrived.
     pub fn on_request(&mut self) -> Action {
-        let judged = match self.filter.clone() {
+        let judged = match self.filter.take() {
             None => Err(Failure::NotConfigured),
             Some(filter) if filter.is_idle() => return Action::Continue,
             Some(filter) => self.judge(&*filter),
@@ -50,8 +52,7 @@ impl<F: Filter> Stream<F> {
         let headers = HeaderMap::parse(&buffer)?;
         let facts = Facts::default();
         let request = RequestView::new(&headers, &facts);
-        let shared = Rc::clone(&self.shared);
-        let mut plan = filter.decide(&request, &mut *shared.random.borrow_mut());
+        let mut plan = filter.decide(&request, &mut *self.shared.random.borrow_mut());
         facts.complete()?;
         plan.leave_out_idle_removals(&headers);
         let action = self.carry_out(plan)?;
@@ -76,12 +77,15 @@ impl<F: Filter> Stream<F> {
             self.shared.counters.borrow_mut().count(counter);
         }
         let fault = if self.shared.delays.borrow().is_full() { FaultDecision::default() } else { fault };
-        let unaborted = if fault.abort.is_none() { unaborted_response_edits } else { Vec::new() };
+        let is_aborted = fault.abort.is_some();
         let reply = fault.abort.or(reply);
         if reply.is_none() {
-            request_edits.iter().try_for_each(|edit| apply(Map::RequestHeaders, edit))?;
+            request_edits.iter().try_for_each(|edit| Change::from(edit).apply(Map::RequestHeaders))?;
         }
-        self.response_edits = response_edits.into_iter().chain(unaborted).map(plan::owned).collect();
+        self.response_edits.keep(&response_edits);
+        if !is_aborted {
+            self.response_edits.keep(&unaborted_response_edits);
+        }
         match (fault.delay, reply) {
             (Some(delay), reply) => self.hold(delay, reply)?,
             (None, Some(reply)) => reply::send(&reply)?,
@@ -118,10 +122,10 @@ impl<F: Filter> Stream<F> {
     /// The response's headers have arrived, from upstream or as a local reply of any filter, this one included.
     pub fn on_response(&mut self) {
         self.forget();
-        for edit in content_type::settled(std::mem::take(&mut self.response_edits)) {
-            if let Err(error) = apply(Map::ResponseHeaders, &edit) {
-                abi::log(LogLevel::Error, &format!("a response header cannot be changed: {error}"));
-            }
+        let edits = std::mem::take(&mut self.response_edits);
+        match content_type::settled(&edits) {
+            Some(edits) => edits.iter().for_each(|edit| change_response(edit.into())),
+            None => edits.iter().for_each(change_response),
         }
     }
 }
@@ -143,11 +147,9 @@ impl<F> Drop for Stream<F> {
     }
 }
 
-fn apply(map: Map, edit: &HeaderEdit<'_>) -> Result<(), HostError> {
-    match edit {
-        HeaderEdit::Set(name, value) => abi::set_header(map, name, value),
-        HeaderEdit::Add(name, value) => abi::add_header(map, name, value),
-        HeaderEdit::Remove(name) => abi::remove_header(map, name),
+fn change_response(change: Change<'_>) {
+    if let Err(error) = change.apply(Map::ResponseHeaders) {
+        abi::log(LogLevel::Error, &format!("a response header cannot be changed: {error}"));
     }
 }
 

@@ -4,6 +4,7 @@
 //! the literal text `x*`.
 
 use crate::index::Part;
+use mesh_policy_bytes::same;
 use std::fmt;
 
 /// What `*` alone asks for: it differs by attribute.
@@ -75,7 +76,7 @@ impl ValueMatch {
     /// Whether a value that is there matches. What is absent matches nothing; the caller knows.
     pub(super) fn matches(&self, value: &[u8], case: Case) -> bool {
         let equal = |a: &[u8], b: &str| match case {
-            Case::Sensitive => a == b.as_bytes(),
+            Case::Sensitive => same(a, b.as_bytes()),
             Case::Insensitive => a.eq_ignore_ascii_case(b.as_bytes()),
         };
         match self {

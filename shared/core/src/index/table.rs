@@ -2,6 +2,7 @@
 
 use super::draft::DraftKey;
 use super::{Part, Subject, number, position};
+use mesh_policy_bytes::same;
 
 /// Keys in an open hash table. Keys are the configuration's own, so nobody who sends requests can make them collide.
 #[derive(Debug, Default)]
@@ -154,7 +155,7 @@ impl Key {
         self.tag == tag
             && self.subject == subject
             && self.part == part
-            && bytes.get(position(self.start)..position(self.end)) == Some(text)
+            && bytes.get(position(self.start)..position(self.end)).is_some_and(|own| same(own, text))
     }
 }
 

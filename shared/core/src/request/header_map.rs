@@ -1,5 +1,6 @@
 //! Headers in the form in which a proxy-wasm host hands them over, read in place.
 
+use mesh_policy_bytes::same;
 use std::borrow::Cow;
 use thiserror::Error;
 
@@ -22,20 +23,18 @@ impl<'b> HeaderMap<'b> {
     ///
     /// # Errors
     /// When the buffer is shorter than its own lengths say.
+    #[inline]
     pub fn parse(buffer: &'b [u8]) -> Result<Self, InvalidHeaderMap> {
         if buffer.is_empty() {
             return Ok(Self { pairs: Vec::new() });
         }
-        let (count, rest) = word(buffer)?;
-        let (mut lengths, mut data) =
-            rest.split_at_checked(count.saturating_mul(8)).ok_or(InvalidHeaderMap)?;
+        let (count, rest) = buffer.split_first_chunk().ok_or(InvalidHeaderMap)?;
+        let count = length(*count)?;
+        let (lengths, mut data) = rest.split_at_checked(count.saturating_mul(8)).ok_or(InvalidHeaderMap)?;
         let mut pairs = Vec::with_capacity(count);
-        for _ in 0..count {
-            let (name_length, rest) = word(lengths)?;
-            let (value_length, rest) = word(rest)?;
-            lengths = rest;
-            let (name, rest) = terminated(data, name_length)?;
-            let (value, rest) = terminated(rest, value_length)?;
+        for [a, b, c, d, e, f, g, h] in lengths.as_chunks().0 {
+            let (name, rest) = terminated(data, length([*a, *b, *c, *d])?)?;
+            let (value, rest) = terminated(rest, length([*e, *f, *g, *h])?)?;
             data = rest;
             pairs.push((name, value));
         }
@@ -67,6 +66,7 @@ impl<'b> HeaderMap<'b> {
 
     /// The first line of a header, by lower-case name: for pseudo headers, of which there is one at most.
     #[must_use]
+    #[inline]
     pub fn first(&self, name: &str) -> Option<&'b [u8]> {
         self.pairs.iter().find(|(key, _)| is_named(key, name)).map(|(_, value)| *value)
     }
@@ -75,6 +75,7 @@ impl<'b> HeaderMap<'b> {
     ///
     /// Rules hold against each of them by itself, as Envoy's do (routes since 1.39, RBAC since 1.38): joined, a second
     /// line would hide the first from an exact rule, and the first alone would let the second pass.
+    #[inline]
     pub fn lines<'n>(&'n self, name: &'n str) -> impl Iterator<Item = &'b [u8]> + 'n {
         self.pairs.iter().filter(move |(key, _)| is_named(key, name)).map(|(_, value)| *value)
     }
@@ -94,19 +95,19 @@ impl<'b> HeaderMap<'b> {
     }
 }
 
-/// Whether a key is this name. Names of one length mostly differ in their last byte, and comparing all bytes is a loop over
-/// them in a Wasm module.
+/// Whether a key is this name. Names of one length mostly differ in their last byte.
+#[inline]
 fn is_named(key: &[u8], name: &str) -> bool {
     let name = name.as_bytes();
-    key.len() == name.len() && key.last() == name.last() && key == name
+    key.len() == name.len() && key.last() == name.last() && same(key, name)
 }
 
-fn word(buffer: &[u8]) -> Result<(usize, &[u8]), InvalidHeaderMap> {
-    let (bytes, rest) = buffer.split_first_chunk::<4>().ok_or(InvalidHeaderMap)?;
-    let value = usize::try_from(u32::from_le_bytes(*bytes)).map_err(|_| InvalidHeaderMap)?;
-    Ok((value, rest))
+#[inline]
+fn length(bytes: [u8; 4]) -> Result<usize, InvalidHeaderMap> {
+    usize::try_from(u32::from_le_bytes(bytes)).map_err(|_| InvalidHeaderMap)
 }
 
+#[inline]
 fn terminated(data: &[u8], length: usize) -> Result<(&[u8], &[u8]), InvalidHeaderMap> {
     let (bytes, rest) = data.split_at_checked(length).ok_or(InvalidHeaderMap)?;
     let (_zero, rest) = rest.split_first().ok_or(InvalidHeaderMap)?;

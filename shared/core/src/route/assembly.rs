@@ -247,7 +247,7 @@ impl<'a> Assembly<'a> {
         for virtual_host in &mut self.virtual_hosts {
             virtual_host.arrange(&self.routes);
         }
-        let fingerprint = Fingerprint::of(&self.routes, &self.rules);
+        let fingerprint = format!("{:016x}", Fingerprint::of(&self.routes, &self.rules));
         RouteTable {
             rules: self.rules,
             routes: self.routes,

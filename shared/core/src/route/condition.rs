@@ -45,6 +45,7 @@ pub(super) struct Named {
 
 impl Condition {
     /// Whether it holds for `request`.
+    #[inline]
     pub(super) fn holds(&self, request: &RequestView<'_>) -> bool {
         match self {
             // Most rules end here, and a path is there in place: it is not worth a detour over `found`.

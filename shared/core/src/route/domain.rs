@@ -1,14 +1,15 @@
 //! From the authority of a request to the one virtual host that speaks for it.
 
+use mesh_policy_bytes::Configured;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Domains of virtual hosts, looked up as Envoy does: exact, then the longest `*suffix`, then `*`.
 #[derive(Debug, Default)]
 pub(super) struct Domains {
-    exact: HashMap<Box<[u8]>, usize>,
+    exact: HashMap<Box<[u8]>, usize, Configured>,
     /// By what stands behind the star.
-    suffixes: HashMap<Box<[u8]>, usize>,
+    suffixes: HashMap<Box<[u8]>, usize, Configured>,
     /// The lengths of those, longest first.
     lengths: Vec<usize>,
     any: Option<usize>,

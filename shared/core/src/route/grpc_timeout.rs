@@ -11,6 +11,7 @@ pub(super) const HEADER: &str = "grpc-timeout";
 const MAX_DIGITS: usize = 8;
 
 /// The bound on a request in milliseconds: the rule's, or less where a gRPC client asks for less.
+#[inline]
 pub(super) fn bound(request: &RequestView<'_>, rule_ms: Option<u64>) -> Option<u64> {
     if !request.is_grpc() {
         return rule_ms;

@@ -88,13 +88,17 @@ impl Block {
         self.remove.iter().map(|name| HeaderEdit::Remove(Cow::Borrowed(name)))
     }
 
-    /// Appends what overwrites and what appends; `seen` are the edits that request headers were subject to before.
-    fn put<'t>(&'t self, request: &RequestView<'_>, seen: &[HeaderEdit<'_>]) -> Vec<HeaderEdit<'t>> {
-        let header = |name: &str| first_line(request, seen, name);
-        let mut edits = Vec::with_capacity(self.set.len() + self.add.len());
+    /// Appends what overwrites and what appends.
+    #[inline]
+    fn put<'t>(&'t self, request: &RequestView<'_>, seen: Seen<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
         for (values, appends) in [(&self.set, false), (&self.add, true)] {
             for (name, value) in values {
-                let value: Cow<'t, [u8]> = value.format(request, &header);
+                let seen = match seen {
+                    Seen::These(seen) => seen,
+                    Seen::First(count) => edits.get(..count).unwrap_or_default(),
+                };
+                let value: Cow<'t, [u8]> =
+                    value.format(request, &|name: &str| first_line(request, seen, name));
                 let name = Cow::Borrowed(name.as_str());
                 // Envoy leaves a header alone when its new value comes out empty.
                 match (value.is_empty(), appends) {
@@ -104,8 +108,15 @@ impl Block {
                 }
             }
         }
-        edits
     }
+}
+
+/// The edits that request headers are subject to before values are taken from them.
+#[derive(Clone, Copy)]
+enum Seen<'s> {
+    These(&'s [HeaderEdit<'s>]),
+    /// So many of the edits that are being put together.
+    First(usize),
 }
 
 impl Operations {
@@ -136,16 +147,17 @@ impl Operations {
     }
 
     /// The edits of request headers.
+    #[inline]
     pub(super) fn request_edits<'t>(&'t self, request: &RequestView<'_>, edits: &mut Vec<HeaderEdit<'t>>) {
         for block in &self.0 {
             // All values of a block are computed after its removals and before its first change.
             edits.extend(block.removals());
-            let put = block.put(request, edits);
-            edits.extend(put);
+            block.put(request, Seen::First(edits.len()), edits);
         }
     }
 
     /// The edits of response headers; `seen` are the edits of the request's.
+    #[inline]
     pub(super) fn response_edits<'t>(
         &'t self,
         request: &RequestView<'_>,
@@ -154,7 +166,7 @@ impl Operations {
     ) {
         for block in &self.0 {
             edits.extend(block.removals());
-            edits.extend(block.put(request, seen));
+            block.put(request, Seen::These(seen), edits);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use super::re2::FullMatch;
+use mesh_policy_bytes::{begins, same};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::StringMatch;
 use std::fmt;
@@ -41,11 +42,12 @@ impl StringMatcher {
     }
 
     /// Whether the condition holds for a value that is there.
+    #[inline]
     pub(super) fn matches(&self, value: &[u8]) -> bool {
         match self {
             Self::Present => true,
-            Self::Exact(text) => text.as_bytes() == value,
-            Self::Prefix(text) => value.starts_with(text.as_bytes()),
+            Self::Exact(text) => same(value, text.as_bytes()),
+            Self::Prefix(text) => begins(value, text.as_bytes()),
             Self::Regex(regex) => regex.matches(value),
         }
     }
@@ -124,11 +126,12 @@ impl UriMatcher {
     }
 
     /// Whether the condition holds for a path without query.
+    #[inline]
     pub(super) fn matches(&self, value: &[u8]) -> bool {
         match self {
-            Self::Exact { path, ignore_case: false } => path.as_bytes() == value,
+            Self::Exact { path, ignore_case: false } => same(value, path.as_bytes()),
             Self::Exact { path, ignore_case: true } => path.as_bytes().eq_ignore_ascii_case(value),
-            Self::Prefix { prefix, ignore_case: false } => value.starts_with(prefix.as_bytes()),
+            Self::Prefix { prefix, ignore_case: false } => begins(value, prefix.as_bytes()),
             Self::Prefix { prefix, ignore_case: true } => {
                 value.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
             }

@@ -177,7 +177,7 @@ fn a_published_choice_is_read_back_by_an_equal_table_only() {
     for text in ["", ":", "0:0:0", "x", "ffffffffffffffffffff:0:0"] {
         assert!(first.published(text.as_bytes()).is_none(), "{text}");
     }
-    let print = format!("{:016x}", first.fingerprint);
+    let print = &first.fingerprint;
     for (rest, is_read) in [
         (":0:0", true),
         (":0:1", true),

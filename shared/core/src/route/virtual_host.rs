@@ -68,6 +68,7 @@ impl VirtualHost {
     }
 
     /// The position of the first route that matches; nobody is told why.
+    #[inline]
     pub(super) fn find(&self, routes: &[Route], request: &RequestView<'_>) -> Option<usize> {
         let matches =
             |position: &usize| routes.get(*position).is_some_and(|route| route.verify(request, &mut ()));

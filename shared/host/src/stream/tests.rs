@@ -179,8 +179,11 @@ fn headers_that_cannot_be_read_refuse_the_request() {
 fn an_edit_that_fails_refuses_the_request() {
     let root = root(&[("edit", b"x")]);
     fake::with(|proxy| proxy.failing.insert("proxy_add_header_map_value", 2));
-    assert_eq!(root.stream(2).on_request(), Action::Pause);
+    let mut stream = root.stream(2);
+    assert_eq!(stream.on_request(), Action::Pause);
     assert_eq!(fake::effects().last(), Some(&replied(0, 500, "mesh_policy_host_call_failed")));
+    stream.on_response();
+    assert_eq!(fake::effects(), [], "the refusal is no response of the rule's");
 }
 
 #[test]
