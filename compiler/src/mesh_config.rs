@@ -144,7 +144,8 @@ impl Shift {
                     self.apply(&mut member.value);
                 }
             }
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            // Nothing is left unread of YAML, the only form that has positions.
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Unread(_) => {}
         }
     }
 }

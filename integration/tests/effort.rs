@@ -30,6 +30,10 @@ fn sizes(module: Module, scenario: Scenario) -> impl Iterator<Item = usize> {
     [10, 1_000].into_iter().chain(many)
 }
 
+/// What 10 000 rules may take of a module's memory, in MiB.
+const MEMORY: [(Module, Scenario, usize); 2] =
+    [(Module::Authz, Scenario::Authz, 21), (Module::Router, Scenario::Routes, 15)];
+
 /// The counts that are agreed on.
 const PINNED: &str = "integration/tests/effort.txt";
 
@@ -113,6 +117,19 @@ fn no_filter_does_more_than_agreed_on() {
          --test effort",
         strange.join("\n")
     );
+}
+
+/// Memory that a module has taken it keeps, so what counts is the most that loading needs at a time: the text, the resources
+/// and the compiled rules one after the other, never all of them at once.
+#[test]
+fn ten_thousand_rules_fit_into_the_memory_that_is_agreed_on() {
+    // Of 30 MiB a VM, V8's code and the module take up to 11.
+    for (module, scenario, most) in MEMORY {
+        let config = scale::plugin_config(scenario, 10_000).unwrap();
+        let (interpreter, _) = Interpreter::start(module, &config).unwrap();
+        let taken = interpreter.memory().unwrap();
+        assert!(taken <= most << 20, "{}: {} KiB, more than {most} MiB", scenario.name(), taken >> 10);
+    }
 }
 
 /// The heart of the promise, read from what is agreed on: a thousand rules cost what ten do, and so do ten thousand.

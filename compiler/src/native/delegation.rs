@@ -2,12 +2,12 @@
 
 use crate::visibility::is_visible;
 use mesh_policy_core::host_name::{resolve, resolve_gateway};
+use mesh_policy_istio::map::Map;
 use mesh_policy_istio::path::Path;
 use mesh_policy_istio::resource::{Resource, Spec};
 use mesh_policy_istio::virtual_service::{
     Destination, HttpMatchRequest, HttpRoute, StringMatch, VirtualService,
 };
-use std::collections::BTreeMap;
 
 /// A rule with all names in full, and where it stands.
 pub(super) struct Rule {
@@ -121,9 +121,11 @@ fn merged_matches(
 }
 
 fn merged_match(root: &HttpMatchRequest, leaf: &HttpMatchRequest) -> HttpMatchRequest {
-    fn united<V: Clone>(root: &BTreeMap<String, V>, leaf: &BTreeMap<String, V>) -> BTreeMap<String, V> {
+    fn united<V: Clone>(root: &Map<V>, leaf: &Map<V>) -> Map<V> {
         let mut all = root.clone();
-        all.extend(leaf.iter().map(|(key, value)| (key.clone(), value.clone())));
+        for (key, value) in leaf {
+            all.insert(key.clone(), value.clone());
+        }
         all
     }
     fn text(root: &Option<String>, leaf: &Option<String>) -> Option<String> {
@@ -154,7 +156,7 @@ fn conflict(root: &HttpMatchRequest, leaf: &HttpMatchRequest) -> bool {
         (&root.method, &leaf.method),
         (&root.authority, &leaf.authority),
     ];
-    let values = |root: &BTreeMap<String, StringMatch>, leaf: &BTreeMap<String, StringMatch>| {
+    let values = |root: &Map<StringMatch>, leaf: &Map<StringMatch>| {
         root.iter().any(|(key, root)| leaf.get(key).is_some_and(|leaf| text_conflict(root, leaf)))
     };
     let absent = root.without_headers.iter().any(|(key, root)| {

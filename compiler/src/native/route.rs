@@ -6,7 +6,6 @@ use super::header_operations::put_operations;
 use super::request_match::request_match;
 use super::{Site, action, cors, fault, redirect};
 use crate::envoy::put;
-use crate::values::selects;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::Resource;
 use mesh_policy_istio::virtual_service::HttpMatchRequest;
@@ -63,7 +62,8 @@ fn applies(found: &HttpMatchRequest, gateway: &str, site: &Site<'_>) -> bool {
     }
     let nothing = BTreeMap::new();
     let namespace = found.source_namespace.as_deref().unwrap_or_default();
-    selects(&found.source_labels, site.proxy.labels.as_ref().unwrap_or(&nothing))
+    let labels = site.proxy.labels.as_ref().unwrap_or(&nothing);
+    found.source_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
         && (namespace.is_empty() || namespace == site.proxy.namespace)
 }
 

@@ -15,8 +15,8 @@ struct Authz {
 }
 
 impl Filter for Authz {
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
-        Self { authorizer: Authorizer::compile(resources, proxy, problems) }
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self { authorizer: Authorizer::take(resources, proxy, problems) }
     }
 
     fn is_idle(&self) -> bool {

@@ -16,8 +16,8 @@ struct Fault {
 }
 
 impl Filter for Fault {
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
-        Self { table: RouteTable::compile(resources, proxy, problems) }
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self { table: RouteTable::take(resources, proxy, problems) }
     }
 
     fn is_idle(&self) -> bool {

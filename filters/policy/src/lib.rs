@@ -18,10 +18,10 @@ struct Policy {
 }
 
 impl Filter for Policy {
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
         Self {
-            authorizer: Authorizer::compile(resources, proxy, problems),
-            table: RouteTable::compile(resources, proxy, problems),
+            authorizer: Authorizer::take(resources, proxy, problems),
+            table: RouteTable::take(resources, proxy, problems),
         }
     }
 

@@ -15,8 +15,8 @@ struct Router {
 }
 
 impl Filter for Router {
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
-        Self { table: RouteTable::compile(resources, proxy, problems) }
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self { table: RouteTable::take(resources, proxy, problems) }
     }
 
     fn decide<'r>(&'r self, request: &RequestView<'r>, random: &mut dyn Random) -> Plan<'r> {

@@ -36,15 +36,17 @@ pub use rule::Field;
 pub use scope::{Attachment, Scope};
 pub use verdict::{NearestMiss, PolicyId, RuleId, Shadow, Verdict};
 
+use crate::order::sort_by;
 use crate::proxy::ProxyContext;
 use crate::request::RequestView;
 use facts::Facts;
 use filing::Filing;
-use mesh_policy_istio::authorization_policy::Action;
+use mesh_policy_bytes::Configured;
+use mesh_policy_istio::authorization_policy::{Action, AuthorizationPolicy};
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
 use rule::Rule;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// The policies that apply to one proxy.
@@ -81,19 +83,25 @@ impl Authorizer {
     /// Whatever is wrong is reported in `problems`, also in policies that do not apply. An authorizer must not be used when
     /// there are errors.
     pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self::take(&mut resources.to_vec(), proxy, problems)
+    }
+
+    /// The same, with the policies taken out of `resources`: each is gone before the next is compiled.
+    pub fn take(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
         let domains = compile::trust_domains(proxy);
-        let mut names = BTreeSet::new();
+        let mut names: HashSet<_, Configured> = HashSet::default();
         let mut authorizer = Self {
             explain_denials: proxy.explain_denials,
             external: proxy.ext_authz.clone(),
             ..Self::default()
         };
         for resource in resources {
-            let Spec::AuthorizationPolicy(policy) = &resource.spec else { continue };
+            let Some(policy) = taken(&mut resource.spec) else { continue };
+            let resource = &*resource;
             if !names.insert((resource.namespace(), resource.name())) {
                 compile::duplicate(resource, problems);
             }
-            if let Some((id, rules)) = compile::policy(resource, policy, proxy, &domains, problems) {
+            if let Some((id, rules)) = compile::policy(resource, &policy, proxy, &domains, problems) {
                 if !authorizer.external.judges(id.action) {
                     continue;
                 }
@@ -213,10 +221,21 @@ impl Authorizer {
     }
 }
 
+fn taken(spec: &mut Spec) -> Option<AuthorizationPolicy> {
+    match spec {
+        Spec::AuthorizationPolicy(policy) => {
+            let policy = std::mem::take(policy);
+            *spec = Spec::Other("AuthorizationPolicy");
+            Some(policy)
+        }
+        _ => None,
+    }
+}
+
 impl Pool {
     /// Puts the rules into their order, and files them.
     fn arrange(&mut self) {
-        self.rules.sort_by_cached_key(|rule| rule.id.to_string());
+        sort_by(&mut self.rules, |a, b| a.id.compare_names(&b.id));
         self.filing = Filing::of_rules(&self.rules);
     }
 

@@ -5,6 +5,7 @@ pub mod control;
 pub mod effect;
 pub mod host_name;
 mod index;
+mod order;
 pub mod proxy;
 pub mod request;
 pub mod route;

@@ -9,6 +9,7 @@
 //! VirtualServices act where a request leaves a client or enters at a gateway, never on the server's side of the mesh.
 
 use crate::effect::LocalReply;
+use crate::order::sort_by;
 use crate::proxy::{ProxyContext, ProxyRole};
 use crate::request::RequestView;
 use assembly::Assembly;
@@ -17,6 +18,7 @@ use domain::{Domains, host_of};
 use gateway_server::GatewayServer;
 use mesh_policy_istio::problem::Problems;
 use mesh_policy_istio::resource::{Resource, Spec};
+use mesh_policy_istio::virtual_service as wire;
 use rule::{Rule, RuleAction};
 use std::collections::HashMap;
 use virtual_host::{Route, VirtualHost};
@@ -97,13 +99,27 @@ impl RouteTable {
     /// used when there are errors.
     #[must_use]
     pub fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        Self::take(&mut resources.to_vec(), proxy, problems)
+    }
+
+    /// The same, with the VirtualServices taken out of `resources`: each of their rules is gone before the next is compiled.
+    #[must_use]
+    pub fn take(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+        let taken: Vec<_> = resources.iter_mut().map(|resource| taken(&mut resource.spec)).collect();
+        let resources = &*resources;
         let setting = Setting::new(resources, proxy);
         let mut compiled = Vec::new();
         let mut gateways: HashMap<String, Vec<GatewayServer>> = HashMap::new();
         let mut gateway_order = Vec::new();
-        for resource in resources {
+        for (resource, taken) in resources.iter().zip(taken) {
+            if let Some(written) = taken {
+                let service = VirtualService::compile(resource, written, &setting, problems);
+                compiled.push((resource.order(), service));
+                continue;
+            }
             match &resource.spec {
                 Spec::VirtualService(written) => {
+                    let written = written.clone();
                     let service = VirtualService::compile(resource, written, &setting, problems);
                     compiled.push((resource.order(), service));
                 }
@@ -115,17 +131,17 @@ impl RouteTable {
                 _ => {}
             }
         }
-        compiled.sort_by_key(|(order, _)| *order);
+        sort_by(&mut compiled, |(a, _), (b, _)| a.cmp(b));
         let assembly = Assembly::new(proxy, compiled.into_iter().map(|(_, service)| service).collect());
         match &proxy.role {
             ProxyRole::Sidecar => {
                 let mut services: Vec<&str> = setting.services.keys().copied().collect();
-                services.sort_unstable();
+                sort_by(&mut services, |a, b| a.cmp(b));
                 assembly.sidecar(&services)
             }
             ProxyRole::Gateway(names) => {
                 // A gateway whose resource is not here lives in a cluster that knows it: its hosts are not ours to narrow.
-                gateway_order.sort();
+                sort_by(&mut gateway_order, Ord::cmp);
                 let known = gateway_order.iter().map(|(_, name)| name).filter(|name| names.contains(name));
                 let foreign = names.iter().filter(|name| !gateways.contains_key(*name));
                 let bindings: Vec<(&str, Vec<GatewayServer>)> = known
@@ -148,7 +164,7 @@ impl RouteTable {
             RuleAction::Redirect(..) | RuleAction::DirectResponse(..) => None,
         });
         let mut profiles: Vec<_> = forwards.collect();
-        profiles.sort_unstable();
+        sort_by(&mut profiles, |a, b| a.cmp(b));
         profiles.dedup();
         profiles
     }
@@ -232,6 +248,18 @@ impl RouteTable {
     #[must_use]
     pub fn has_faults(&self) -> bool {
         self.rules.iter().any(|rule| rule.fault.is_some())
+    }
+}
+
+/// A VirtualService, unless others may delegate to it.
+fn taken(spec: &mut Spec) -> Option<wire::VirtualService> {
+    match spec {
+        Spec::VirtualService(written) if !written.hosts.is_empty() => {
+            let written = std::mem::take(written);
+            *spec = Spec::Other("VirtualService");
+            Some(written)
+        }
+        _ => None,
     }
 }
 

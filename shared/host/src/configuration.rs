@@ -21,8 +21,10 @@ pub struct Loaded<F> {
 }
 
 /// Reads and compiles; the filter is there exactly when no problem refuses the configuration.
-pub fn load<F: Filter>(text: &[u8]) -> (Option<Loaded<F>>, Problems) {
-    let (config, mut problems) = PluginConfig::read_json(text);
+pub fn load<F: Filter>(text: Vec<u8>) -> (Option<Loaded<F>>, Problems) {
+    let (mut config, mut problems) = PluginConfig::read_json(&text);
+    // A module's memory never shrinks: what is of no more use makes room for what comes.
+    drop(text);
     if problems.has_errors() && config.resources.is_empty() {
         // Nothing is left to judge, and what is missing besides follows from what was said.
         return (None, problems);
@@ -35,7 +37,7 @@ pub fn load<F: Filter>(text: &[u8]) -> (Option<Loaded<F>>, Problems) {
     proxy.explain_denials = config.authz.explain_denials.unwrap_or(false);
     proxy.ext_authz = ExternalAuthorization::compile(config.authz.ext_authz.as_ref(), &mut problems);
     proxy.steering = Steering::compile(&config.router, &mut problems);
-    let filter = F::compile(&config.resources, &proxy, &mut problems);
+    let filter = F::compile(&mut config.resources, &proxy, &mut problems);
     let bound = config.fault.max_active_faults.and_then(|bound| usize::try_from(bound).ok());
     let loaded = Loaded { filter, max_active_faults: bound.unwrap_or(MAX_ACTIVE_FAULTS) };
     (Some(loaded).filter(|_| !problems.has_errors()), problems)

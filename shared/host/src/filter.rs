@@ -10,7 +10,7 @@ use mesh_policy_istio::resource::Resource;
 /// One decision: compiled once, asked for each request.
 pub trait Filter: Sized + 'static {
     /// Compiles what this filter enforces. It is not used when `problems` has errors then.
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self;
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self;
 
     /// Whether no request at all concerns it: then it does not even look at them.
     fn is_idle(&self) -> bool {

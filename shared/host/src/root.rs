@@ -61,7 +61,7 @@ impl<F: Filter> Root<F> {
                 return false;
             }
         };
-        let (loaded, problems) = configuration::load::<F>(&text);
+        let (loaded, problems) = configuration::load::<F>(text);
         for problem in &problems {
             let level = match problem.severity {
                 Severity::Error => LogLevel::Error,

@@ -2,7 +2,7 @@
 
 use crate::authentication::{PeerAuthentication, RequestAuthentication};
 use crate::authorization_policy::AuthorizationPolicy;
-use crate::decode::{Context, Decode, DecodeField, Opaque, wire};
+use crate::decode::{Context, Decode, DecodeField, Opaque, each_entry, wire};
 use crate::destination_rule::DestinationRule;
 use crate::gateway::Gateway;
 use crate::node::{Node, Value};
@@ -202,23 +202,21 @@ fn is_list(node: &Node) -> bool {
 
 /// Reads the entries of `items`, at the current place plus `items`.
 pub(crate) fn read_items(items: Option<&Node>, cx: &mut Context) -> Vec<Resource> {
-    cx.in_field("items", |cx| match items.map(|node| &node.value) {
-        Some(Value::List(entries)) => entries
-            .iter()
-            .enumerate()
-            .filter_map(|(index, entry)| cx.in_index(index, |cx| read_resource(entry, cx)))
-            .collect(),
-        Some(Value::Null) | None => {
+    let mut resources = Vec::new();
+    cx.in_field("items", |cx| match items.filter(|node| node.value != Value::Null) {
+        Some(items) => {
+            let _list = each_entry(items, cx, &mut |left, entry, cx| {
+                if resources.is_empty() {
+                    resources.reserve_exact(left);
+                }
+                resources.extend(read_resource(entry, cx));
+            });
+        }
+        None => {
             cx.error(ProblemKind::Missing, "missing: a list has `items`");
-            Vec::new()
         }
-        Some(_) => {
-            if let Some(node) = items {
-                cx.wrong_type("a list", node);
-            }
-            Vec::new()
-        }
-    })
+    });
+    resources
 }
 
 /// The annotation that has a policy decide for the statistics only.

@@ -1,6 +1,7 @@
 //! `VirtualService`: where a request goes.
 
 use crate::decode::{Bytes, Context, Decode, Timespan, wire, wire_enum};
+use crate::map::Map;
 use crate::node::Node;
 use crate::problem::ProblemKind;
 use std::collections::BTreeMap;
@@ -75,15 +76,15 @@ wire! {
         /// The authority, port included.
         "authority" => authority: Option<StringMatch>,
         /// Headers that must match.
-        "headers" => headers: BTreeMap<String, StringMatch>,
+        "headers" => headers: Map<StringMatch>,
         /// Headers that must not match; `null` stands for "must be absent".
-        "withoutHeaders" => without_headers: BTreeMap<String, Option<StringMatch>>,
+        "withoutHeaders" => without_headers: Map<Option<StringMatch>>,
         /// Query parameters that must match.
-        "queryParams" => query_params: BTreeMap<String, StringMatch>,
+        "queryParams" => query_params: Map<StringMatch>,
         /// The port that the listener serves.
         "port" => port: Option<u32>,
         /// Labels of the calling proxy.
-        "sourceLabels" => source_labels: BTreeMap<String, String>,
+        "sourceLabels" => source_labels: Map<String>,
         /// Namespace of the calling proxy.
         "sourceNamespace" => source_namespace: Option<String>,
         /// Gateways at which this match applies.
@@ -196,9 +197,9 @@ wire! {
     /// Header operations in one direction.
     pub struct HeaderOperations {
         /// Overwrite or create.
-        "set" => set: BTreeMap<String, String>,
+        "set" => set: Map<String>,
         /// Append a line.
-        "add" => add: BTreeMap<String, String>,
+        "add" => add: Map<String>,
         /// Delete.
         "remove" => remove: Vec<String>,
     }

@@ -113,7 +113,7 @@ impl PluginConfig {
                 .help("give it the resources as JSON: {\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [...]}");
             return (Self::default(), problems);
         }
-        let node = match Node::from_json(text) {
+        let node = match Node::from_long_json(text) {
             Ok(node) => node,
             Err(error) => {
                 let problem = problems.error(Path::root(), ProblemKind::Syntax, format!("not JSON: {error}"));

@@ -3,12 +3,12 @@
 //! Each document of a file is a group: `workload`, `resources`, and `cases` over them. To the resources of a group those of
 //! `testdata/common.yaml` are added: a Gateway `default/edge` for every host on port 80, and a few services.
 
+use mesh_policy_istio::decode::wire;
 use mesh_policy_istio::decode::{Context, Decode, DecodeField};
 use mesh_policy_istio::mesh_config::MeshConfig;
 use mesh_policy_istio::node::{Member, Node, Value};
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::resource::{self, Resource};
-use mesh_policy_istio::wire;
 use mesh_policy_istio::workload::Workload;
 use mesh_policy_istio::yaml;
 

@@ -51,8 +51,8 @@ pub(super) fn policy(
     domains: &[String],
     problems: &mut Problems,
 ) -> Option<(Arc<PolicyId>, Vec<Rule>)> {
-    let spec = resource.spec_path();
-    let at = At::Base(&spec);
+    let resource_at = At::Base(&resource.path);
+    let at = resource_at.field("spec");
     let action = policy.action.unwrap_or(Action::Allow);
     envelope::attachment(policy.into(), at, problems);
     envelope::provider(policy, action, at, problems);

@@ -309,3 +309,28 @@ fn audit_and_dry_runs_are_recorded_beside_the_verdict() {
         assert_eq!(verdict.shadow_allow(), Some(Shadow { allowed: false, rule: None }));
     });
 }
+
+#[test]
+fn rules_are_in_the_order_of_their_names_as_texts() {
+    let names = ["a", "a-", "a]", "a]-policy[", "ab", "b", "", "B", "a]-rule[1"];
+    let mut ids = Vec::new();
+    for namespace in names {
+        for name in names {
+            for index in [0, 1, 2, 9, 10, 11, 100] {
+                let policy = PolicyId {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                    action: Action::Allow,
+                    dry_run: false,
+                    provider: None,
+                };
+                ids.push(RuleId { policy: Arc::new(policy), index });
+            }
+        }
+    }
+    for a in &ids {
+        for b in &ids {
+            assert_eq!(a.compare_names(b), a.to_string().cmp(&b.to_string()), "{a} {b}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use super::rule::Field;
 use crate::effect::LocalReply;
 use mesh_policy_istio::authorization_policy::Action;
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -39,6 +40,21 @@ impl RuleId {
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
+    }
+
+    /// The order of the names, as texts. They are seldom written out for it.
+    pub(super) fn compare_names(&self, other: &Self) -> Ordering {
+        // Where a difference stands in both of two texts, what follows in the names does not count.
+        let differ = |a: &str, b: &str| (!a.starts_with(b) && !b.starts_with(a)).then(|| a.cmp(b));
+        let (policy, others) = (self.policy(), other.policy());
+        let decided = if policy.namespace != others.namespace {
+            differ(&policy.namespace, &others.namespace)
+        } else if policy.name != others.name {
+            differ(&policy.name, &others.name)
+        } else {
+            (self.index < 10 && other.index < 10).then(|| self.index.cmp(&other.index))
+        };
+        decided.unwrap_or_else(|| self.to_string().cmp(&other.to_string()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rules from several lists, in their order.
 
 use super::Looked;
+use crate::order::sort_numbers;
 
 /// How many lists are held without a heap: a request rarely finds more than a handful.
 const HELD: usize = 12;
@@ -46,7 +47,7 @@ impl Iterator for Candidates<'_> {
 
     fn next(&mut self) -> Option<usize> {
         if !self.sorted {
-            self.more.sort_unstable_by(|a, b| b.cmp(a));
+            sort_numbers(&mut self.more, &mut |a, b| b.cmp(&a));
             self.sorted = true;
         }
         let lists = self.lists.get_mut(..self.count)?;

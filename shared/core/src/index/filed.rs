@@ -1,7 +1,9 @@
 //! An index whose subjects are what its owner looks at: while rules are written down, and while requests are looked up.
 
 use super::{Candidates, Cost, Draft, Index, Looked, Part, Subject};
+use crate::order::sort_by;
 use crate::request::HeaderMap;
+use mesh_policy_bytes::Configured;
 use std::collections::HashMap;
 use std::hash::Hash;
 
@@ -17,14 +19,14 @@ pub(crate) trait LookedAt: Clone + Eq + Hash {
 /// Writes down what rules need.
 pub(crate) struct Drawer<L> {
     pub(crate) draft: Draft,
-    subjects: HashMap<L, Subject>,
+    subjects: HashMap<L, Subject, Configured>,
     /// What they are, by number.
     looked: Vec<L>,
 }
 
 impl<L> Default for Drawer<L> {
     fn default() -> Self {
-        Self { draft: Draft::default(), subjects: HashMap::new(), looked: Vec::new() }
+        Self { draft: Draft::default(), subjects: HashMap::default(), looked: Vec::new() }
     }
 }
 
@@ -57,7 +59,7 @@ impl<L: LookedAt> Drawer<L> {
                 }
             }
         }
-        headers.sort_unstable();
+        sort_by(&mut headers, |(a, _), (b, _): &(Box<str>, Subject)| a.cmp(b));
         let all = if index.branches.is_empty() { Vec::new() } else { self.looked };
         Filed { index, looked, headers, all }
     }

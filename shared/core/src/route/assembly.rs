@@ -11,6 +11,7 @@ use super::virtual_host::{Route, VirtualHost, Why};
 use super::virtual_service::VirtualService;
 use super::{RouteTable, RuleId};
 use crate::host_name::{DOMAIN_SUFFIX, by_specificity, intersection, matches};
+use crate::order::sort_by;
 use crate::proxy::{MESH, ProxyContext, ProxyRole};
 use std::collections::{HashMap, HashSet};
 
@@ -39,7 +40,7 @@ impl<'a> Assembly<'a> {
     pub(super) fn new(proxy: &'a ProxyContext, mut virtual_services: Vec<VirtualService>) -> Self {
         virtual_services.retain(|service| service.export_to.is_visible(&service.namespace, &proxy.namespace));
         if matches!(proxy.role, ProxyRole::Gateway(_)) {
-            virtual_services.sort_by_key(|service| service.export_to.rank());
+            sort_by(&mut virtual_services, |a, b| a.export_to.rank().cmp(&b.export_to.rank()));
         }
         Self {
             proxy,
@@ -131,7 +132,7 @@ impl<'a> Assembly<'a> {
         // A service under a wildcard can be called by its short names too.
         let mut wildcards: Vec<&(String, usize)> =
             hosts.iter().filter(|(host, _)| host.starts_with('*')).collect();
-        wildcards.sort_by(|(a, _), (b, _)| by_specificity(a, b));
+        sort_by(&mut wildcards, |(a, _), (b, _)| by_specificity(a, b));
         let mut named: Vec<(String, usize)> =
             hosts.iter().filter(|(host, _)| !host.starts_with('*')).cloned().collect();
         for service in services {
@@ -156,6 +157,9 @@ impl<'a> Assembly<'a> {
 
     /// Turns the rules of the VirtualServices that `concern` this proxy into routes.
     fn take_routes(&mut self, concerns: impl Fn(&VirtualService) -> bool) {
+        let compiled = || self.virtual_services.iter().flat_map(|service| &service.rules);
+        self.rules.reserve_exact(compiled().count());
+        self.routes.reserve_exact(compiled().map(|rule| rule.matches.len()).sum());
         for service in &mut self.virtual_services {
             let start = self.routes.len();
             let rules = std::mem::take(&mut service.rules);

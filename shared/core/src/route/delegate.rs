@@ -4,11 +4,11 @@ use super::destination::Setting;
 use super::place::Place;
 use super::virtual_service::{CompiledRule, ExportTo};
 use crate::host_name::{resolve, resolve_gateway};
+use mesh_policy_istio::map::Map;
 use mesh_policy_istio::problem::{ProblemKind, Problems, Severity};
 use mesh_policy_istio::virtual_service::{
     Delegate, Destination, HttpMatchRequest, HttpRoute, StringMatch, VirtualService,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The rules that the delegate of `root` puts in its place.
@@ -171,8 +171,12 @@ fn merge_matches(
 }
 
 fn merge_match(root: &HttpMatchRequest, own: &HttpMatchRequest) -> HttpMatchRequest {
-    fn united<V: Clone>(root: &BTreeMap<String, V>, own: &BTreeMap<String, V>) -> BTreeMap<String, V> {
-        root.iter().chain(own).map(|(key, value)| (key.clone(), value.clone())).collect()
+    fn united<V: Clone>(root: &Map<V>, own: &Map<V>) -> Map<V> {
+        let mut united = root.clone();
+        for (key, value) in own {
+            united.insert(key.clone(), value.clone());
+        }
+        united
     }
     HttpMatchRequest {
         name: joined(root.name.as_deref(), own.name.as_deref()),
@@ -200,7 +204,7 @@ fn conflict(root: &HttpMatchRequest, own: &HttpMatchRequest) -> bool {
         (&root.method, &own.method),
         (&root.authority, &own.authority),
     ];
-    let both = |root: &BTreeMap<String, StringMatch>, own: &BTreeMap<String, StringMatch>| {
+    let both = |root: &Map<StringMatch>, own: &Map<StringMatch>| {
         root.iter().any(|(key, root)| own.get(key).is_some_and(|own| text_conflict(root, own)))
     };
     let absent = StringMatch::Present;

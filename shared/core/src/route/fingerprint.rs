@@ -2,17 +2,16 @@
 
 use super::rule::{Rule, RuleAction};
 use super::virtual_host::Route;
+use mesh_policy_bytes::ConfiguredHasher;
 use std::hash::{Hash, Hasher};
 
-/// FNV-1a over everything that a published choice refers to. The same in every module, unlike the standard hasher, which
-/// begins anywhere.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Fingerprint(u64);
+/// A hash over everything that a published choice refers to.
+pub(super) struct Fingerprint;
 
 impl Fingerprint {
     /// Of a table with these parts.
     pub(super) fn of(routes: &[Route], rules: &[Rule]) -> u64 {
-        let mut print = Self(0xcbf2_9ce4_8422_2325);
+        let mut print = ConfiguredHasher::default();
         for route in routes {
             (&route.id, &route.name, route.rule, &route.matched.conditions).hash(&mut print);
         }
@@ -27,17 +26,5 @@ impl Fingerprint {
             }
         }
         print.finish()
-    }
-}
-
-impl Hasher for Fingerprint {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

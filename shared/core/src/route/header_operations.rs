@@ -6,10 +6,10 @@ use super::place::Place;
 use crate::control;
 use crate::effect::HeaderEdit;
 use crate::request::RequestView;
+use mesh_policy_istio::map::Map;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::{HeaderOperations, Headers};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// The operations of one `headers` object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -197,7 +197,7 @@ fn is_authority(name: &str) -> bool {
 
 /// Names sorted by bytes as they are written, which is the order in which Istio emits them.
 fn values(
-    written: &BTreeMap<String, String>,
+    written: &Map<String>,
     direction: Direction,
     at: &Place<'_>,
     problems: &mut Problems,

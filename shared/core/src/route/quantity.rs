@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use mesh_policy_istio::decode::Timespan;
+use mesh_policy_istio::node::Number;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::Percent;
 
@@ -36,7 +37,7 @@ pub(super) fn share(percent: &Percent, at: &Place<'_>, problems: &mut Problems) 
     problems.error(
         at.field("value").path(),
         ProblemKind::InvalidValue,
-        format!("expected 0 or a percentage from 0.0001 to 100, found `{value}`"),
+        format!("expected 0 or a percentage from 0.0001 to 100, found `{}`", written(value)),
     );
     None
 }
@@ -51,9 +52,15 @@ pub(super) fn mirror_share(percent: &Percent, at: &Place<'_>, problems: &mut Pro
     problems.error(
         at.field("value").path(),
         ProblemKind::InvalidValue,
-        format!("expected a percentage from 0 to 100, found `{value}`"),
+        format!("expected a percentage from 0 to 100, found `{}`", written(value)),
     );
     None
+}
+
+/// As in JSON: the standard library's way to write such a number takes 20 KB.
+fn written(number: f64) -> String {
+    let text = Number::from_f64(number).map(|number| number.to_string()).unwrap_or_default();
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// Istio cuts what is finer than a millionth.

@@ -5,12 +5,13 @@ use super::place::Place;
 use super::request_match::{ProxyConditions, RequestMatch};
 use super::string_matcher::UriMatcher;
 use super::virtual_service::CompiledRule;
+use mesh_policy_bytes::Configured;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use std::collections::{BTreeMap, HashMap};
 
 /// Warns of every match that earlier ones of the same VirtualService leave nothing to.
 pub(super) fn check(rules: &[CompiledRule], at: &Place<'_>, problems: &mut Problems) {
-    let mut seen: HashMap<(&[Condition], &ProxyConditions), Spot> = HashMap::new();
+    let mut seen: HashMap<(&[Condition], &ProxyConditions), Spot, Configured> = HashMap::default();
     let mut prefixes = Prefixes::default();
     // The matches of a delegate stand in another document, and were checked there.
     for rule in rules.iter().filter(|rule| rule.delegate.is_none()) {
@@ -58,7 +59,7 @@ impl Spot {
 
 /// The matches so far that ask for a path prefix and nothing else, by length, so that a look-up costs one try a length.
 #[derive(Default)]
-struct Prefixes<'c>(BTreeMap<usize, HashMap<&'c str, Spot>>);
+struct Prefixes<'c>(BTreeMap<usize, HashMap<&'c str, Spot, Configured>>);
 
 impl<'c> Prefixes<'c> {
     fn add(&mut self, request: &'c RequestMatch, spot: Spot) {

@@ -7,9 +7,9 @@ use super::place::Place;
 use super::quantity;
 use super::string_matcher::{MatchedPart, StringMatcher, UriMatcher};
 use crate::host_name::resolve_gateway;
+use mesh_policy_istio::map::Map;
 use mesh_policy_istio::problem::{ProblemKind, Problems};
 use mesh_policy_istio::virtual_service::{HttpMatchRequest, StringMatch};
-use std::collections::BTreeMap;
 
 /// What a match asks of the request, and of the proxy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) struct ProxyConditions {
     /// Resolved names, any of which will do; none: no condition.
     pub(super) gateways: Vec<String>,
     /// Labels that the proxy must have.
-    pub(super) source_labels: BTreeMap<String, String>,
+    pub(super) source_labels: Map<String>,
     /// The proxy's namespace.
     pub(super) source_namespace: Option<String>,
     /// The port that its listener serves.
@@ -221,7 +221,7 @@ fn header_name(key: &str, at: &Place<'_>, problems: &mut Problems) -> Option<Box
 }
 
 fn check_proxy_conditions(
-    source_labels: &BTreeMap<String, String>,
+    source_labels: &Map<String>,
     source_namespace: Option<&str>,
     gateways: &[String],
     at: &Place<'_>,

@@ -119,11 +119,12 @@ impl VirtualService {
     /// From `resource`, whose spec is `written`.
     pub(super) fn compile(
         resource: &Resource,
-        written: &wire::VirtualService,
+        mut written: wire::VirtualService,
         setting: &Setting<'_>,
         problems: &mut Problems,
     ) -> Self {
-        let wire::VirtualService { hosts, gateways, http, tls, tcp, export_to } = written;
+        let http = std::mem::take(&mut written.http);
+        let wire::VirtualService { hosts, gateways, http: _, tls, tcp, export_to } = &written;
         let root = resource.spec_path();
         let at = Place::at(&root);
         let namespace = resource.namespace();
@@ -131,23 +132,23 @@ impl VirtualService {
             let message = "expected rules in at least one of `http`, `tls` and `tcp`, found none";
             problems.error(at.path(), ProblemKind::Missing, message);
         }
-        check_hosts(written, &at, problems);
+        check_hosts(&written, &at, problems);
         check_gateways(gateways, &at.field("gateways"), problems);
         if is_bound_to_mesh(gateways) {
-            check_claims(http, &at.field("http"), problems);
+            check_claims(&http, &at.field("http"), problems);
         }
         if hosts.is_empty() {
-            check_delegate(written, &at, problems);
+            check_delegate(&written, &at, problems);
         }
         let export_to = ExportTo::compile(export_to, namespace, &at.field("exportTo"), problems);
         let below = at.field("http");
         let mut rules = Vec::with_capacity(http.len());
-        for (index, rule) in http.iter().enumerate() {
+        for (index, rule) in http.into_iter().enumerate() {
             let at = below.index(index);
             match &rule.delegate {
-                None => rules.extend(CompiledRule::compile(index, rule, namespace, setting, &at, problems)),
+                None => rules.extend(CompiledRule::compile(index, &rule, namespace, setting, &at, problems)),
                 Some(_) => {
-                    rules.extend(delegate::rules(index, rule, written, namespace, setting, &at, problems))
+                    rules.extend(delegate::rules(index, &rule, &written, namespace, setting, &at, problems))
                 }
             }
         }

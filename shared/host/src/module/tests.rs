@@ -11,7 +11,7 @@ use mesh_policy_istio::resource::Resource;
 struct Named(String);
 
 impl Filter for Named {
-    fn compile(_: &[Resource], proxy: &ProxyContext, _: &mut Problems) -> Self {
+    fn compile(_: &mut [Resource], proxy: &ProxyContext, _: &mut Problems) -> Self {
         Self(proxy.namespace.clone())
     }
 

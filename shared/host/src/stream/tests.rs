@@ -12,7 +12,7 @@ use std::time::Duration;
 struct Obedient;
 
 impl Filter for Obedient {
-    fn compile(resources: &[Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
+    fn compile(resources: &mut [Resource], proxy: &ProxyContext, problems: &mut Problems) -> Self {
         for resource in resources {
             problems.error(resource.path.clone(), ProblemKind::Unsupported, "not here");
         }

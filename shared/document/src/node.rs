@@ -4,9 +4,12 @@
 //! keys without a word and would stop at the first mistake.
 
 use crate::path::{Path, Segment};
+use reader::Unread;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
+
+mod reader;
 
 pub use serde_json::Number;
 
@@ -43,6 +46,8 @@ pub enum Value<'t> {
     String(Cow<'t, str>),
     /// An ordered list.
     List(Vec<Node<'t>>),
+    /// The same, for a decoder to read: only plugin configurations have them.
+    Unread(Unread<'t>),
     /// Members in the order in which they were written, equal keys included.
     Object(Vec<Member<'t>>),
 }
@@ -73,6 +78,15 @@ impl<'t> Node<'t> {
         serde_json::from_slice(text)
     }
 
+    /// The same with long lists left unread until they are decoded, entry by entry, so that the tree is never in memory as
+    /// a whole.
+    ///
+    /// # Errors
+    /// As [`Node::from_json`].
+    pub fn from_long_json(text: &'t [u8]) -> Result<Self, serde_json::Error> {
+        reader::read(text).map_or_else(|| Self::from_json(text), Ok)
+    }
+
     /// The same document, independent of the buffer that it was read from.
     #[must_use]
     pub fn into_owned(self) -> Node<'static> {
@@ -82,6 +96,7 @@ impl<'t> Node<'t> {
             Value::Number(number) => Value::Number(number),
             Value::String(text) => Value::String(Cow::Owned(text.into_owned())),
             Value::List(entries) => Value::List(entries.into_iter().map(Node::into_owned).collect()),
+            Value::Unread(list) => Value::List(list.entries().map(Node::into_owned).collect()),
             Value::Object(members) => Value::Object(members.into_iter().map(Member::into_owned).collect()),
         };
         Node { value, position: self.position }
@@ -128,7 +143,7 @@ impl<'t> Node<'t> {
             Value::Bool(_) => "a boolean",
             Value::Number(_) => "a number",
             Value::String(_) => "a string",
-            Value::List(_) => "a list",
+            Value::List(_) | Value::Unread(_) => "a list",
             Value::Object(_) => "an object",
         }
     }
@@ -178,6 +193,7 @@ impl serde::Serialize for Node<'_> {
             Value::Number(value) => value.serialize(serializer),
             Value::String(value) => serializer.serialize_str(value),
             Value::List(entries) => serializer.collect_seq(entries),
+            Value::Unread(list) => serializer.collect_seq(list.entries()),
             Value::Object(members) => serializer.collect_map(members.iter().map(|m| (&m.key, &m.value))),
         }
     }
@@ -190,7 +206,7 @@ impl<'de> Deserialize<'de> for Node<'de> {
 }
 
 /// A key of an object.
-pub(crate) struct Key<'t>(pub(crate) Cow<'t, str>);
+struct Key<'t>(Cow<'t, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

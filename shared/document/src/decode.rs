@@ -191,18 +191,42 @@ impl<T: Decode> DecodeField for BTreeMap<String, T> {
 
 impl<T: Decode> Decode for Vec<T> {
     fn decode(node: &Node, cx: &mut Context) -> Option<Self> {
-        let Value::List(entries) = &node.value else {
-            cx.wrong_type("a list", node);
-            return None;
-        };
+        let mut read = Self::new();
         // Entries that fail are reported; they must not shift the index of those behind them in later problems, and they
         // do not, because a document with errors is never compiled.
-        let mut read = Self::with_capacity(entries.len());
-        read.extend(
-            entries.iter().enumerate().filter_map(|(i, entry)| cx.in_index(i, |cx| T::decode(entry, cx))),
-        );
+        each_entry(node, cx, &mut |left, entry, cx| {
+            if read.is_empty() {
+                read.reserve_exact(left);
+            }
+            read.extend(T::decode(entry, cx));
+        })?;
         Some(read)
     }
+}
+
+/// Visits each entry of a list, at its place, with how many entries are left; says so where there is no list.
+pub fn each_entry(
+    node: &Node,
+    cx: &mut Context,
+    visit: &mut dyn FnMut(usize, &Node, &mut Context),
+) -> Option<()> {
+    match &node.value {
+        Value::List(entries) => {
+            for (index, entry) in entries.iter().enumerate() {
+                cx.in_index(index, |cx| visit(entries.len() - index, entry, cx));
+            }
+        }
+        Value::Unread(list) => {
+            for (index, entry) in list.entries().enumerate() {
+                cx.in_index(index, |cx| visit(list.count() - index, &entry, cx));
+            }
+        }
+        _ => {
+            cx.wrong_type("a list", node);
+            return None;
+        }
+    }
+    Some(())
 }
 
 impl<T: Decode> Decode for BTreeMap<String, T> {
@@ -319,6 +343,7 @@ macro_rules! wire {
 pub use wire;
 
 /// Declares an enum of the wire model, read by proto name or number: `"NAME" = number => Variant`.
+#[macro_export]
 macro_rules! wire_enum {
     ($(#[$meta:meta])* pub enum $name:ident { $($(#[$variant_meta:meta])* $text:literal = $number:literal => $variant:ident,)* }) => {
         $(#[$meta])*
@@ -359,7 +384,7 @@ macro_rules! wire_enum {
         }
     };
 }
-pub(crate) use wire_enum;
+pub use wire_enum;
 
 #[cfg(test)]
 mod tests;
