@@ -23,7 +23,7 @@ pub struct Difference {
     pub name: &'static str,
     /// Why it is intended.
     pub reason: &'static str,
-    /// How the lines begin in which it shows.
+    /// How the lines begin in which it shows; none if the decision itself differs, and with it everything.
     lines: &'static [&'static str],
     /// Whether it can show in these outcomes.
     applies: fn(&Seen<'_>) -> bool,
@@ -98,14 +98,12 @@ pub const DIFFERENCES: &[Difference] = &[
     Difference {
         name: "several names in a certificate",
         reason: "a filter gets the names of a certificate as one text with commas, which a single name could be, too; a DENY \
-                 rule counts by that reading as well, so it may be an earlier rule that denies than the one that Envoy, which \
-                 knows the names apart, finds",
-        lines: &["x-differential-details: rbac_access_denied_matched_policy[ns"],
+                 rule counts by that reading as well, so a rule may deny that Envoy, which knows the names apart, passes by",
+        lines: &[],
         applies: |seen| {
+            // Only a rule that denies is named; what no ALLOW rule allows is not excused.
             let denied = "x-differential-details: rbac_access_denied_matched_policy[ns";
-            matches!(&seen.probe.peer, Peer::Mutual(names) if names.len() > 1)
-                && all(seen.wasm, denied)
-                && all(seen.native, denied)
+            matches!(&seen.probe.peer, Peer::Mutual(names) if names.len() > 1) && all(seen.wasm, denied)
         },
     },
     Difference {
@@ -132,8 +130,11 @@ pub(super) fn explains(
 ) -> bool {
     let seen = Seen { set, probe, wasm, native };
     // Several may show at once.
-    let applying = DIFFERENCES.iter().filter(|difference| (difference.applies)(&seen));
-    let lines: Vec<&str> = applying.flat_map(|difference| difference.lines).copied().collect();
+    let applying: Vec<_> = DIFFERENCES.iter().filter(|difference| (difference.applies)(&seen)).collect();
+    if applying.iter().any(|difference| difference.lines.is_empty()) {
+        return true;
+    }
+    let lines: Vec<&str> = applying.iter().flat_map(|difference| difference.lines).copied().collect();
     let without = |outcomes: &BTreeSet<Outcome>| -> BTreeSet<Outcome> {
         outcomes.iter().map(|outcome| outcome.without(&lines)).collect()
     };
