@@ -32,7 +32,6 @@ impl<V> Map<V> {
     }
 
     /// The entries, in the order of their names.
-    #[must_use]
     pub fn iter(&self) -> Entries<'_, V> {
         self.0.iter().map(|(name, value)| (name, value))
     }
