@@ -11,7 +11,7 @@ pub struct Readme {
     /// The example of a plugin configuration.
     pub example: String,
     filter: Value,
-    /// What else it puts into the listener.
+    /// What else it puts into the listener: network filters in front of the connection manager.
     pub companions: Vec<Value>,
 }
 

@@ -5,7 +5,7 @@
 use std::{net::IpAddr, sync::OnceLock};
 
 use mesh_policy_integration::{
-    Result,
+    Context, Result,
     client::{Client, Request, Response},
     config,
     mesh::{self, Lent, Mesh, list, policy},
@@ -45,11 +45,17 @@ fn start() -> Result<Mesh> {
     let manager = json!({ "normalize_path": true, "use_remote_address": true, "xff_num_trusted_hops": 1 });
     let listener =
         |name: &str, filters: &[Value]| Ok(config::listener_with(name, filters, &mesh::routes(), &manager));
-    let handed_over = |filter: Value| [readme.companions.clone(), vec![filter]].concat();
+    // As the README has it: network filters in front of the connection manager.
+    let handed_over = |name: &str, filter: Value| {
+        let mut listener = listener(name, &[filter])?;
+        let chain = listener.pointer_mut("/filter_chains/0/filters").and_then(Value::as_array_mut);
+        chain.context("a listener has a filter chain")?.splice(0..0, readme.companions.clone());
+        Ok(listener)
+    };
     Mesh::start(&[
         listener("example", &[readme.with_example()?])?,
-        listener("as written", &handed_over(readme.as_written()?))?,
-        listener("addresses", &handed_over(authz("addresses", &by_address)?))?,
+        handed_over("as written", readme.as_written()?)?,
+        handed_over("addresses", authz("addresses", &by_address)?)?,
         listener("addresses not handed over", &[authz("bare", &by_address)?])?,
         listener("both", &[authz("both", &by_both)?])?,
         listener("nothing", &[authz("nothing", &nothing)?])?,
