@@ -6,7 +6,6 @@
 use std::{net::SocketAddr, path::Path};
 
 use crate::certs::{Authority, Identity};
-use mesh_policy_core::control::{DIRECT_REMOTE_IP_FILTER_STATE, PEER_URI_SANS_FILTER_STATE};
 use serde_json::{Value, json};
 
 const HTTP: &str = "type.googleapis.com/envoy.extensions.filters.http";
@@ -112,24 +111,14 @@ pub fn wasm_filter(name: &str, module: &Path, configuration: &str) -> Value {
     })
 }
 
-/// What only a native filter can learn of the peer, put where the Wasm filters find it.
+/// What the compiler has a network filter note of the peer, noted by the HTTP filter that older Envoys have for it.
 pub fn peer_facts() -> Value {
-    let fact = |key: &str, format: &str| {
-        json!({
-            "object_key": key,
-            "factory_key": "envoy.string",
-            "format_string": { "text_format_source": { "inline_string": format }, "omit_empty_values": true },
-            "skip_if_empty": true,
-        })
-    };
+    let compiled = mesh_policy_compiler::peer_facts();
     json!({
         "name": "envoy.filters.http.set_filter_state",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
-            "on_request_headers": [
-                fact(DIRECT_REMOTE_IP_FILTER_STATE, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
-                fact(PEER_URI_SANS_FILTER_STATE, "%DOWNSTREAM_PEER_URI_SAN%"),
-            ],
+            "@type": format!("{HTTP}.set_filter_state.v3.Config"),
+            "on_request_headers": compiled.pointer("/typed_config/on_downstream_tls_handshake"),
         },
     })
 }
@@ -185,6 +174,23 @@ pub fn manager_mut(listener: &mut Value) -> Option<&mut Value> {
     listener.pointer_mut("/filter_chains/0/filters")?.as_array_mut()?.last_mut()?.get_mut("typed_config")
 }
 
+/// The upstream filters of a cluster that change what a request carries there by one mutation.
+pub fn upstream_filters(mutation: &Value) -> [Value; 2] {
+    let filter = |name: &str, message: &str, rest: Value| {
+        let mut config = json!({ "@type": format!("{HTTP}.{name}.v3.{message}") });
+        merge(&mut config, &rest);
+        json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
+    };
+    [
+        filter(
+            "header_mutation",
+            "HeaderMutation",
+            json!({ "mutations": { "request_mutations": [mutation] } }),
+        ),
+        filter("upstream_codec", "UpstreamCodec", json!({})),
+    ]
+}
+
 /// Makes a compiled cluster lead to `upstream`, with one mutation of what the request carries there.
 pub fn lead_to(cluster: &mut Value, upstream: SocketAddr, mutation: &Value) -> Option<()> {
     let endpoints = json!([{ "lb_endpoints": [{ "endpoint": { "address": address(upstream) } }] }]);
@@ -193,20 +199,7 @@ pub fn lead_to(cluster: &mut Value, upstream: SocketAddr, mutation: &Value) -> O
     let options = cluster.pointer_mut(
         "/typed_extension_protocol_options/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
     )?;
-    let filter = |name: &str, message: &str, rest: Value| {
-        let mut config = json!({ "@type": format!("{HTTP}.{name}.v3.{message}") });
-        merge(&mut config, &rest);
-        json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": config })
-    };
-    let filters = [
-        filter(
-            "header_mutation",
-            "HeaderMutation",
-            json!({ "mutations": { "request_mutations": [mutation] } }),
-        ),
-        filter("upstream_codec", "UpstreamCodec", json!({})),
-    ];
-    options.as_object_mut()?.insert("http_filters".to_owned(), json!(filters));
+    options.as_object_mut()?.insert("http_filters".to_owned(), json!(upstream_filters(mutation)));
     Some(())
 }
 

@@ -45,7 +45,7 @@ impl Mesh {
     /// # Errors
     /// Envoy or a service does not start.
     pub fn start(listeners: &[Value]) -> Result<Self> {
-        Self::start_with(listeners, "http_protocol_options")
+        Self::start_with(listeners, config::cluster)
     }
 
     /// Starts it; the services speak HTTP/2, as gRPC wants.
@@ -53,18 +53,18 @@ impl Mesh {
     /// # Errors
     /// Envoy or a service does not start.
     pub fn start_http2(listeners: &[Value]) -> Result<Self> {
-        Self::start_with(listeners, "http2_protocol_options")
+        Self::start_with(listeners, config::cluster_http2)
     }
 
-    fn start_with(listeners: &[Value], protocol: &str) -> Result<Self> {
+    fn start_with(listeners: &[Value], cluster: fn(&str, &[SocketAddr]) -> Value) -> Result<Self> {
         let tries = Tries::default();
         let instance = |name: &str| Upstream::builder(name).tries(&tries).start();
         let (a, b) = (instance("v1-a")?, instance("v1-b")?);
         let (v2, own) = (instance("v2")?, instance("own")?);
         let clusters = [
-            cluster(V1, &[a.address(), b.address()], protocol),
-            cluster(V2, &[v2.address()], protocol),
-            cluster("own", &[own.address()], protocol),
+            cluster(V1, &[a.address(), b.address()]),
+            cluster(V2, &[v2.address()]),
+            cluster("own", &[own.address()]),
         ];
         // Each module takes seconds of computing, and tests beside this one may compute too.
         let options = Options { ready_within: 4 * PATIENCE, ..Options::default() };
@@ -119,7 +119,7 @@ impl Drop for Lent<'_> {
     }
 }
 
-/// The routes behind the filters.
+/// The routes behind the filters, which take our headers away, as the README of the router asks.
 pub fn routes() -> Value {
     let absent = |name: &str| json!({ "name": name, "present_match": true, "invert_match": true });
     let profile = |name: &str| json!({ "name": "x-mesh-policy-profile", "string_match": { "exact": name } });
@@ -160,42 +160,15 @@ pub fn routes() -> Value {
     let shown = |key: &str, value: &str| json!({ "header": { "key": key, "value": value } });
     config::merge(
         &mut routes,
-        &json!({ "response_headers_to_add": [
-            shown("x-details", "%RESPONSE_CODE_DETAILS%"),
-            shown("x-authz", "%FILTER_STATE(wasm.mesh_policy.authz:PLAIN)%"),
-        ] }),
+        &json!({
+            "request_headers_to_remove": ["x-mesh-policy-cluster", "x-mesh-policy-profile"],
+            "response_headers_to_add": [
+                shown("x-details", "%RESPONSE_CODE_DETAILS%"),
+                shown("x-authz", "%FILTER_STATE(wasm.mesh_policy.authz:PLAIN)%"),
+            ],
+        }),
     );
     routes
-}
-
-/// A cluster that takes our headers away, as the README of the router asks.
-fn cluster(name: &str, endpoints: &[SocketAddr], protocol: &str) -> Value {
-    const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters.http";
-    let mut cluster = config::cluster(name, endpoints);
-    let options = json!({ "typed_extension_protocol_options": {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "explicit_http_config": { protocol: {} },
-            "http_filters": [
-                {
-                    "name": "mesh-policy.orders",
-                    "typed_config": {
-                        "@type": format!("{FILTERS}.header_mutation.v3.HeaderMutation"),
-                        "mutations": { "request_mutations": [
-                            { "remove": "x-mesh-policy-cluster" },
-                            { "remove": "x-mesh-policy-profile" },
-                        ] },
-                    },
-                },
-                {
-                    "name": "envoy.filters.http.upstream_codec",
-                    "typed_config": { "@type": format!("{FILTERS}.upstream_codec.v3.UpstreamCodec") },
-                },
-            ],
-        },
-    }});
-    config::merge(&mut cluster, &options);
-    cluster
 }
 
 /// A plugin configuration of these resources for a workload in `default`.

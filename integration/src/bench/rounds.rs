@@ -40,6 +40,11 @@ pub struct Length {
     pub turn: Duration,
 }
 
+/// How far two batches in a row differ in what was counted of any group, at most, as a share.
+pub fn apart(groups: &[Group]) -> f64 {
+    groups.iter().map(|group| group.counts.apart()).fold(0.0, f64::max)
+}
+
 impl Group {
     /// Measures what runs; `progress` is told the number of each round that is over.
     ///

@@ -10,7 +10,7 @@ use super::{
     candidate::Candidate,
     counting::BATCH,
     numbers::{Spread, round},
-    rounds::{Group, Length},
+    rounds::{self, Group, Length},
     running::CONNECTIONS,
     targets::{self, Target},
 };
@@ -93,13 +93,12 @@ pub fn to_json(
         merge(&mut summary, &times);
     }
     if groups.iter().any(Group::is_counted) {
-        let apart = groups.iter().map(|group| group.counts.apart()).fold(0.0, f64::max);
         let counted = json!({
             "commit": commit(),
             "envoy": envoy,
             "valgrind": valgrind,
             "requests": BATCH.0,
-            "apart_percent": round(apart * 100.0),
+            "apart_percent": round(rounds::apart(groups) * 100.0),
         });
         merge(&mut summary, &json!({ "counted": counted }));
     }

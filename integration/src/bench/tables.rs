@@ -9,7 +9,7 @@ use super::{
     candidate::Candidate,
     counting::BATCH,
     numbers::{Spread, short},
-    rounds::{Group, Length},
+    rounds::{self, Group, Length},
     running::CONNECTIONS,
     summary::{Conditions, commit},
 };
@@ -35,10 +35,6 @@ pub fn times(groups: &[Group], conditions: &Conditions, length: Length) -> Strin
          brackets the lower and upper quartile. The request meets the middle rule.\n"
     );
     added(&mut text, groups);
-    _ = writeln!(
-        text,
-        "\nThe same by the rule that is met, and how many times as much the native engine adds.\n"
-    );
     positions(
         &mut text,
         groups,
@@ -64,7 +60,6 @@ pub fn times(groups: &[Group], conditions: &Conditions, length: Length) -> Strin
 /// The tables of instructions.
 pub fn counts(groups: &[Group], conditions: &Conditions) -> String {
     let mut text = String::new();
-    let apart = groups.iter().map(|group| group.counts.apart()).fold(0.0, f64::max);
     _ = writeln!(
         text,
         "Commit {}, Envoy {}, valgrind {}. Two batches in a row, of {} requests at most, differ by {} % or less.",
@@ -72,7 +67,7 @@ pub fn counts(groups: &[Group], conditions: &Conditions) -> String {
         conditions.envoy,
         conditions.valgrind,
         BATCH.0,
-        short(apart * 100.0),
+        short(rounds::apart(groups) * 100.0),
     );
     _ = writeln!(
         text,
@@ -91,10 +86,6 @@ pub fn counts(groups: &[Group], conditions: &Conditions) -> String {
         }
         text.push('\n');
     }
-    _ = writeln!(
-        text,
-        "\nThe same by the rule that is met, and how many times as much the native engine adds.\n"
-    );
     positions(
         &mut text,
         groups,
@@ -162,6 +153,10 @@ fn positions(
     added: impl Fn(&Group, Candidate, Hit) -> Option<f64>,
     ratio: impl Fn(&Group, (Candidate, Hit), (Candidate, Hit)) -> Option<f64>,
 ) {
+    _ = writeln!(
+        text,
+        "\nThe same by the rule that is met, and how many times as much the native engine adds.\n"
+    );
     let titles = ["native first", "middle", "last", "none", "wasm first", "middle", "last", "none"];
     let ratios = ["native : wasm, middle", "last"];
     header(text, &[titles.as_slice(), &ratios].concat());

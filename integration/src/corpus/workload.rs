@@ -43,11 +43,7 @@ pub(super) fn parts(
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "explicit_http_config": { "http_protocol_options": {} },
-                "http_filters": [mark(), {
-                    "name": "envoy.filters.http.upstream_codec",
-                    "typed_config": { "@type":
-                        "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec" },
-                }],
+                "http_filters": config::upstream_filters(&tell_cluster(CLUSTER_NAME)),
             },
         }}),
     );
@@ -150,13 +146,3 @@ const PROVIDER_CLUSTER: &str = "corpus-provider";
 
 /// The cluster of all workloads.
 const CLUSTER_NAME: &str = "corpus";
-
-fn mark() -> Value {
-    json!({
-        "name": "envoy.filters.http.header_mutation",
-        "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-            "mutations": { "request_mutations": [tell_cluster(CLUSTER_NAME)] },
-        },
-    })
-}
